@@ -1,0 +1,259 @@
+// Package auth says who calls: it takes a v2 request whose form package wire has
+// found good and makes the checks of spec 8 from the agent to the nonce, in that
+// order. It issues and verifies access tokens (spec 5). It knows nothing of
+// HTTP, of members or of sessions.
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/rollcall-server/rollcall"
+	"github.com/rollcall-server/rollcall/internal/roll"
+	"github.com/rollcall-server/rollcall/internal/vault"
+	"github.com/rollcall-server/rollcall/wire"
+)
+
+// DefaultMaxClockSkew is how far a request's timestamp may be from the clock.
+const DefaultMaxClockSkew = 5 * time.Minute
+
+// Options configure an Authenticator.
+type Options struct {
+	Directory roll.Directory
+	Nonces    roll.Nonces
+	Vault     *vault.Vault
+	// MaxClockSkew must be what the Nonces were opened with; 0: 5 min.
+	MaxClockSkew time.Duration
+	// Now is the clock; nil: time.Now.
+	Now func() time.Time
+}
+
+// An Authenticator proves callers. It is safe for concurrent use.
+type Authenticator struct {
+	directory roll.Directory
+	nonces    roll.Nonces
+	vault     *vault.Vault
+	skew      time.Duration
+	now       func() time.Time
+	tokens    tokens
+	// agents holds a *credentials for each agent that has called.
+	agents sync.Map
+	// nobody stands in for agents that are unknown, so that refusing them takes
+	// as long as refusing one that is known.
+	nobody *credentials
+}
+
+// New makes an Authenticator.
+func New(o Options) *Authenticator {
+	a := &Authenticator{directory: o.Directory, nonces: o.Nonces, vault: o.Vault, skew: o.MaxClockSkew, now: o.Now}
+	if a.skew == 0 {
+		a.skew = DefaultMaxClockSkew
+	}
+	if a.now == nil {
+		a.now = time.Now
+	}
+	a.tokens = tokens{directory: o.Directory, vault: o.Vault, now: a.now}
+	key, _ := wire.NewAPIKey()
+	a.nobody = &credentials{agent: &roll.Agent{}, keys: []*wire.APIKey{key}}
+	a.nobody.agent.SecretHashes = map[string][]byte{"": o.Vault.Hash("nobody", "")}
+	return a
+}
+
+// Authenticate makes the checks of spec 8 from the agent to the nonce and
+// returns who calls and the opened plaintext. Each check is noted on trail.
+//
+// Errors: rollcall.ErrAuthentication and rollcall.ErrDecryption; the reason is
+// in the error's text, for the trail, and the answers are alike. Agent, clock,
+// signature and token are all looked at before any is answered, so that the
+// time taken does not tell which was wrong.
+func (a *Authenticator) Authenticate(ctx context.Context, head wire.Header, cipherText string, trail *roll.Trail) (roll.Caller, []byte, error) {
+	creds, err := a.credentials(ctx, head.AgentID)
+	if err != nil {
+		return roll.Caller{}, nil, trail.Check("agent", err)
+	}
+	refused := first(
+		trail.Check("agent", creds.mayCall(rollcall.ErrAuthentication)),
+		trail.Check("timestamp", a.checkTime(&head)),
+		trail.Check("signature", creds.checkSignature(&head, cipherText)),
+		trail.Check("token", a.tokens.verify(ctx, head.AccessToken, creds.agent)),
+	)
+	if refused != nil {
+		return roll.Caller{}, nil, refused
+	}
+	plaintext, err := creds.open(cipherText)
+	if trail.Check("cipherText", err) != nil {
+		return roll.Caller{}, nil, err
+	}
+	// Only now, with token and key proved, is the nonce spent: an outsider can
+	// neither burn one nor fill the store.
+	if err := a.claim(ctx, &head); trail.Check("nonce", err) != nil {
+		return roll.Caller{}, nil, err
+	}
+	return roll.Caller{Agent: creds.agent, Trail: trail}, plaintext, nil
+}
+
+// Login makes the checks of /v2/auth (spec 5, 8) and returns an access token.
+// Errors: rollcall.ErrAgentRefused for an agent that is unknown or blocked or a
+// wrong secret, which take about the same time; ErrAuthentication for clock,
+// signature and nonce; ErrDecryption; ErrParameters.
+func (a *Authenticator) Login(ctx context.Context, head wire.Header, cipherText string, trail *roll.Trail) (string, error) {
+	creds, err := a.credentials(ctx, head.AgentID)
+	if err != nil {
+		return "", trail.Check("agent", err)
+	}
+	refused := first(
+		trail.Check("agent", creds.mayCall(rollcall.ErrAgentRefused)),
+		trail.Check("timestamp", a.checkTime(&head)),
+		trail.Check("signature", creds.checkSignature(&head, cipherText)),
+	)
+	plaintext, openErr := creds.open(cipherText)
+	if refused != nil {
+		a.matches(creds, "") // costs what a wrong secret costs
+		return "", refused
+	}
+	if trail.Check("cipherText", openErr) != nil {
+		return "", openErr
+	}
+	if err := a.claim(ctx, &head); trail.Check("nonce", err) != nil {
+		return "", err
+	}
+	var req wire.AuthRequest
+	if err := req.Decode(plaintext); trail.Check("plaintext", err) != nil {
+		return "", err
+	}
+	if err := a.checkSecret(creds, &head, &req); trail.Check("secret", err) != nil {
+		return "", err
+	}
+	return a.tokens.issue(ctx, creds.agent)
+}
+
+func (a *Authenticator) checkSecret(creds *credentials, head *wire.Header, req *wire.AuthRequest) error {
+	known := a.matches(creds, req.Secret)
+	switch {
+	case req.AgentID != head.AgentID:
+		return fmt.Errorf("%w: agentId inside differs from x-agentid", rollcall.ErrAgentRefused)
+	case !known:
+		return fmt.Errorf("%w: wrong secret", rollcall.ErrAgentRefused)
+	}
+	return nil
+}
+
+// matches looks at every hash, so that the time does not tell which one fits.
+func (a *Authenticator) matches(creds *credentials, secret string) bool {
+	found := false
+	for _, hash := range creds.agent.SecretHashes {
+		if a.vault.Matches(roll.SecretKeyContext(creds.agent.ID), secret, hash) {
+			found = true
+		}
+	}
+	return found
+}
+
+// checkTime refuses a timestamp that is further from the clock than the skew.
+func (a *Authenticator) checkTime(head *wire.Header) error {
+	ahead := head.Time().Sub(a.now())
+	if ahead.Abs() <= a.skew {
+		return nil
+	}
+	side := "ahead of"
+	if ahead < 0 {
+		side = "behind"
+	}
+	return fmt.Errorf("%w: x-timestamp is %s %s the clock, %s is allowed",
+		rollcall.ErrAuthentication, ahead.Abs().Round(time.Millisecond), side, a.skew)
+}
+
+func (a *Authenticator) claim(ctx context.Context, head *wire.Header) error {
+	fresh, err := a.nonces.Claim(ctx, head.AgentID, head.Nonce, head.Time())
+	if err == nil && !fresh {
+		err = fmt.Errorf("%w: nonce used before", rollcall.ErrAuthentication)
+	}
+	return err
+}
+
+func first(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// credentials are an agent's keys, made ready for use once and not at every
+// request.
+type credentials struct {
+	agent *roll.Agent
+	keys  []*wire.APIKey // one or two, oldest first
+}
+
+// credentials returns those of the agent, or nobody's where there is none. They
+// are made anew when the directory's agent has changed.
+func (a *Authenticator) credentials(ctx context.Context, agentID string) (*credentials, error) {
+	agent, err := a.directory.Agents().Get(ctx, agentID)
+	if errors.Is(err, rollcall.ErrNotFound) {
+		a.agents.Delete(agentID)
+		return a.nobody, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if ready, ok := a.agents.Load(agentID); ok && ready.(*credentials).agent == agent {
+		return ready.(*credentials), nil
+	}
+	made := &credentials{agent: agent}
+	for _, info := range agent.APIKeys {
+		key, err := a.openKey(agent, info.ID)
+		if err != nil {
+			return nil, err
+		}
+		made.keys = append(made.keys, key)
+	}
+	a.agents.Store(agentID, made)
+	return made, nil
+}
+
+func (a *Authenticator) openKey(agent *roll.Agent, id string) (*wire.APIKey, error) {
+	text, err := a.vault.Open(roll.APIKeyContext(agent.ID), agent.SealedAPIKeys[id])
+	if err != nil {
+		return nil, err
+	}
+	return wire.ParseAPIKey(string(text))
+}
+
+// mayCall returns refusal with a reason where the agent is unknown or blocked.
+func (c *credentials) mayCall(refusal error) error {
+	switch c.agent.Status {
+	case rollcall.AgentActive:
+		return nil
+	case rollcall.AgentBlocked:
+		return fmt.Errorf("%w: agent is blocked", refusal)
+	}
+	return fmt.Errorf("%w: agent is unknown", refusal)
+}
+
+func (c *credentials) checkSignature(head *wire.Header, cipherText string) error {
+	for _, key := range c.keys {
+		if head.VerifySignature(c.agent.Signature, key, cipherText) {
+			return nil
+		}
+		if c.agent.Signature != rollcall.SignatureHMAC {
+			break // the plain profile uses no key
+		}
+	}
+	return fmt.Errorf("%w: x-signature is not that of profile %s", rollcall.ErrAuthentication, c.agent.Signature)
+}
+
+// open tries each key, since both are good during a rotation (spec 4.4). No
+// request has an empty plaintext (spec 4.3, 4.5).
+func (c *credentials) open(cipherText string) ([]byte, error) {
+	for _, key := range c.keys {
+		if plaintext, err := key.Open(cipherText); err == nil && len(plaintext) > 0 {
+			return plaintext, nil
+		}
+	}
+	return nil, rollcall.ErrDecryption
+}

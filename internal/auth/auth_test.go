@@ -1,0 +1,509 @@
+package auth_test
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/rollcall-server/rollcall"
+	"github.com/rollcall-server/rollcall/internal/auth"
+	"github.com/rollcall-server/rollcall/internal/roll"
+	"github.com/rollcall-server/rollcall/internal/store/memory"
+	"github.com/rollcall-server/rollcall/internal/vault"
+	"github.com/rollcall-server/rollcall/wire"
+)
+
+const skew = 5 * time.Minute
+
+// A world is an authenticator with two agents, and a clock that tests set.
+type world struct {
+	now     time.Time
+	vault   *vault.Vault
+	stores  roll.Stores
+	service *roll.Service
+	auth    *auth.Authenticator
+	keys    map[string]roll.NewKeys
+	nonces  atomic.Int64
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{now: time.UnixMilli(1769745532582), keys: make(map[string]roll.NewKeys)}
+	var err error
+	if w.vault, err = vault.New(vault.NewKey()); err != nil {
+		t.Fatal(err)
+	}
+	clock := func() time.Time { return w.now }
+	w.stores = memory.New(memory.Options{MaxClockSkew: skew}).Stores()
+	w.service = roll.New(roll.Options{Stores: w.stores, Vault: w.vault, Now: clock})
+	w.auth = auth.New(auth.Options{Directory: w.stores.Directory, Nonces: w.stores.Nonces, Vault: w.vault, MaxClockSkew: skew, Now: clock})
+	if err := w.service.Prepare(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"one", "two"} {
+		agent := rollcall.Agent{ID: id, Signature: rollcall.SignaturePlain, Wallet: rollcall.WalletTransfer}
+		_, keys, err := w.service.CreateAgent(t.Context(), "test", agent, roll.NewKeys{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.keys[id] = keys
+	}
+	return w
+}
+
+// A call is one request of an agent, right in all, for a row to break.
+type call struct {
+	agentID   string
+	apiKey    string
+	profile   rollcall.SignatureProfile
+	at        time.Time
+	nonce     string
+	token     string
+	plaintext string
+	// after breaks what has been signed.
+	after func(h *wire.Header, cipherText *string)
+}
+
+func (w *world) call(agentID, plaintext string) *call {
+	return &call{
+		agentID: agentID, apiKey: w.keys[agentID].APIKey, profile: rollcall.SignaturePlain, at: w.now,
+		nonce: fmt.Sprintf("%032d", w.nonces.Add(1)), plaintext: plaintext,
+	}
+}
+
+func (c *call) wire(t *testing.T) (wire.Header, string) {
+	t.Helper()
+	key, err := wire.ParseAPIKey(c.apiKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cipherText := key.Seal([]byte(c.plaintext))
+	h := wire.Header{AccessToken: c.token, AgentID: c.agentID, Timestamp: wire.FormatTimestamp(c.at), Nonce: c.nonce}
+	h.Sign(c.profile, key, cipherText)
+	if c.after != nil {
+		c.after(&h, &cipherText)
+	}
+	return h, cipherText
+}
+
+func (w *world) authenticate(t *testing.T, c *call) error {
+	t.Helper()
+	h, cipherText := c.wire(t)
+	caller, plaintext, err := w.auth.Authenticate(t.Context(), h, cipherText, roll.NewTrail(func() time.Time { return w.now }))
+	if err == nil && (caller.Agent.ID != c.agentID || string(plaintext) != c.plaintext) {
+		t.Errorf("got caller %q and plaintext %q, want %q and %q", caller.Agent.ID, plaintext, c.agentID, c.plaintext)
+	}
+	return err
+}
+
+func (w *world) login(t *testing.T, c *call) (string, error) {
+	t.Helper()
+	h, cipherText := c.wire(t)
+	return w.auth.Login(t.Context(), h, cipherText, roll.NewTrail(func() time.Time { return w.now }))
+}
+
+func (w *world) secret(agentID string) string {
+	return fmt.Sprintf(`{"agentId":%q,"secret":%q}`, agentID, w.keys[agentID].SecretKey)
+}
+
+func (w *world) token(t *testing.T, agentID string) string {
+	t.Helper()
+	token, err := w.login(t, w.call(agentID, w.secret(agentID)))
+	if err != nil {
+		t.Fatalf("login: %v", err)
+	}
+	return token
+}
+
+// sign makes a token by hand.
+func sign(t *testing.T, method jwt.SigningMethod, key any, header, claims map[string]any) string {
+	t.Helper()
+	token := jwt.NewWithClaims(method, jwt.MapClaims(claims))
+	for name, value := range header {
+		token.Header[name] = value
+	}
+	text, err := token.SignedString(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// tokenKey returns the service's own key, as a thief of it would use it.
+func (w *world) tokenKey(t *testing.T) (kid string, raw []byte) {
+	t.Helper()
+	keys, err := w.stores.Directory.TokenKeys().List(t.Context(), "", "", 10)
+	if err != nil || len(keys) == 0 {
+		t.Fatal(keys, err)
+	}
+	newest := keys[len(keys)-1]
+	raw, err = w.vault.Open(roll.TokenKeyContext(newest.ID), newest.Sealed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newest.ID, raw
+}
+
+// One fault a row (spec 8): what is not named is right.
+func TestAuthenticateRefuses(t *testing.T) {
+	w := newWorld(t)
+	token := w.token(t, "one")
+	kid, raw := w.tokenKey(t)
+	good := map[string]any{"agentId": "one", "iat": w.now.Unix(), "exp": w.now.Add(time.Hour).Unix()}
+	with := func(name string, value any) map[string]any {
+		changed := map[string]any{name: value}
+		for k, v := range good {
+			if k != name {
+				changed[k] = v
+			}
+		}
+		if value == nil {
+			delete(changed, name)
+		}
+		return changed
+	}
+	withKid := map[string]any{"kid": kid}
+	authentication, decryption := rollcall.ErrAuthentication, rollcall.ErrDecryption
+	rows := []struct {
+		name   string
+		change func(c *call)
+		want   error
+	}{
+		{"nothing", func(*call) {}, nil},
+		{"clock behind by the skew", func(c *call) { c.at = w.now.Add(-skew) }, nil},
+		{"clock ahead by the skew", func(c *call) { c.at = w.now.Add(skew) }, nil},
+		{"clock behind by more", func(c *call) { c.at = w.now.Add(-skew - time.Millisecond) }, authentication},
+		{"clock ahead by more", func(c *call) { c.at = w.now.Add(skew + time.Millisecond) }, authentication},
+		{"agent unknown", func(c *call) { c.agentID = "three" }, authentication},
+		{"signature of another cipherText", func(c *call) {
+			c.after = func(_ *wire.Header, text *string) { *text = "A" + (*text)[1:] }
+		}, authentication},
+		{"signature of another nonce", func(c *call) {
+			c.after = func(h *wire.Header, _ *string) { h.Nonce = strings.Repeat("z", 32) }
+		}, authentication},
+		{"signature of another timestamp", func(c *call) {
+			c.after = func(h *wire.Header, _ *string) { h.Timestamp = wire.FormatTimestamp(w.now.Add(time.Second)) }
+		}, authentication},
+		{"hmac where plain is set", func(c *call) { c.profile = rollcall.SignatureHMAC }, authentication},
+		{"no token", func(c *call) { c.token = "" }, authentication},
+		{"another agent's token", func(c *call) { c.token = w.token(t, "two") }, authentication},
+		{"token made by hand, right", func(c *call) { c.token = sign(t, jwt.SigningMethodHS256, raw, withKid, good) }, nil},
+		{"alg none", func(c *call) {
+			c.token = sign(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, withKid, good)
+		}, authentication},
+		{"alg None", func(c *call) { c.token = rawToken(`{"alg":"None","typ":"JWT","kid":"`+kid+`"}`, good, "") }, authentication},
+		{"alg HS384 with our key", func(c *call) { c.token = sign(t, jwt.SigningMethodHS384, raw, withKid, good) }, authentication},
+		{"alg HS512 with our key", func(c *call) { c.token = sign(t, jwt.SigningMethodHS512, raw, withKid, good) }, authentication},
+		{"kid missing", func(c *call) { c.token = sign(t, jwt.SigningMethodHS256, raw, nil, good) }, authentication},
+		{"kid foreign", func(c *call) {
+			c.token = sign(t, jwt.SigningMethodHS256, raw, map[string]any{"kid": "other"}, good)
+		}, authentication},
+		{"kid a number", func(c *call) { c.token = sign(t, jwt.SigningMethodHS256, raw, map[string]any{"kid": 1}, good) }, authentication},
+		{"kid a path", func(c *call) {
+			c.token = sign(t, jwt.SigningMethodHS256, []byte{}, map[string]any{"kid": "../../dev/null"}, good)
+		}, authentication},
+		{"empty key", func(c *call) { c.token = sign(t, jwt.SigningMethodHS256, []byte{}, withKid, good) }, authentication},
+		{"the agent's API key as key", func(c *call) {
+			c.token = sign(t, jwt.SigningMethodHS256, []byte(w.keys["one"].APIKey), withKid, good)
+		}, authentication},
+		{"the agent's Secret key as key", func(c *call) {
+			c.token = sign(t, jwt.SigningMethodHS256, []byte(w.keys["one"].SecretKey), withKid, good)
+		}, authentication},
+		{"expired", func(c *call) {
+			c.token = sign(t, jwt.SigningMethodHS256, raw, withKid, with("exp", w.now.Add(-61*time.Second).Unix()))
+		}, authentication},
+		{"expired within the leeway", func(c *call) {
+			c.token = sign(t, jwt.SigningMethodHS256, raw, withKid, with("exp", w.now.Add(-58*time.Second).Unix()))
+		}, nil},
+		{"not yet valid", func(c *call) {
+			c.token = sign(t, jwt.SigningMethodHS256, raw, withKid, with("iat", w.now.Add(62*time.Second).Unix()))
+		}, authentication},
+		{"exp missing", func(c *call) { c.token = sign(t, jwt.SigningMethodHS256, raw, withKid, with("exp", nil)) }, authentication},
+		{"iat missing", func(c *call) { c.token = sign(t, jwt.SigningMethodHS256, raw, withKid, with("iat", nil)) }, authentication},
+		{"agentId missing", func(c *call) { c.token = sign(t, jwt.SigningMethodHS256, raw, withKid, with("agentId", nil)) }, authentication},
+		{"claims changed", func(c *call) {
+			parts := strings.Split(token, ".")
+			parts[1] = base64.RawURLEncoding.EncodeToString([]byte(`{"agentId":"one","iat":1,"exp":9999999999}`))
+			c.token = strings.Join(parts, ".")
+		}, authentication},
+		{"signature's last character changed", func(c *call) {
+			c.token = token[:len(token)-1] + string(token[len(token)-1]^1)
+		}, authentication},
+		{"not a token", func(c *call) { c.token = "a.b.c" }, authentication},
+		{"sealed with another key", func(c *call) { c.apiKey = w.keys["two"].APIKey }, decryption},
+		{"empty plaintext", func(c *call) { c.plaintext = "" }, decryption},
+		{"blocked agent's own rights", func(c *call) {
+			c.agentID, c.apiKey, c.token = "two", w.keys["two"].APIKey, w.token(t, "two")
+			if _, err := w.service.SetAgentStatus(t.Context(), "test", "two", rollcall.AgentBlocked); err != nil {
+				t.Fatal(err)
+			}
+		}, authentication},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			c := w.call("one", `{"username":"player001"}`)
+			c.token = token
+			row.change(c)
+			err := w.authenticate(t, c)
+			if !errors.Is(err, row.want) {
+				t.Fatalf("got %v, want %v", err, row.want)
+			}
+			if err == nil {
+				return
+			}
+			for _, secret := range []string{c.token, c.apiKey, c.plaintext, "player001"} {
+				if secret != "" && strings.Contains(err.Error(), secret) {
+					t.Errorf("the error repeats what it must not: %v", err)
+				}
+			}
+			// The nonce of a request that was refused is still good (spec 8).
+			if row.want != nil {
+				again := w.call("one", c.plaintext+" ")
+				again.nonce, again.token = c.nonce, token
+				if err := w.authenticate(t, again); err != nil {
+					t.Errorf("the nonce was spent by the refused request: %v", err)
+				}
+			}
+		})
+	}
+}
+
+// rawToken joins the parts of a token that no library would make.
+func rawToken(header string, claims map[string]any, signature string) string {
+	text, _ := json.Marshal(claims)
+	return base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString(text) + "." + signature
+}
+
+func TestNonceHasOneWinner(t *testing.T) {
+	w := newWorld(t)
+	c := w.call("one", `{"username":"player001"}`)
+	c.token = w.token(t, "one")
+	h, cipherText := c.wire(t)
+	var answered atomic.Int64
+	var copies sync.WaitGroup
+	for range 20 {
+		copies.Go(func() {
+			_, _, err := w.auth.Authenticate(context.Background(), h, cipherText, nil)
+			if err == nil {
+				answered.Add(1)
+			} else if !errors.Is(err, rollcall.ErrAuthentication) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+	copies.Wait()
+	if n := answered.Load(); n != 1 {
+		t.Errorf("%d of 20 copies were answered, want 1", n)
+	}
+	// The same nonce is another agent's to use (spec 2).
+	other := w.call("two", c.plaintext)
+	other.nonce, other.token = c.nonce, w.token(t, "two")
+	if err := w.authenticate(t, other); err != nil {
+		t.Errorf("another agent's request with that nonce: %v", err)
+	}
+}
+
+func TestLoginRefuses(t *testing.T) {
+	w := newWorld(t)
+	if _, err := w.service.SetAgentStatus(t.Context(), "test", "two", rollcall.AgentBlocked); err != nil {
+		t.Fatal(err)
+	}
+	rows := []struct {
+		name   string
+		change func(c *call)
+		want   error
+	}{
+		{"nothing", func(*call) {}, nil},
+		{"agent unknown", func(c *call) { c.agentID = "three" }, rollcall.ErrAgentRefused},
+		{"agent blocked", func(c *call) {
+			c.agentID, c.apiKey, c.plaintext = "two", w.keys["two"].APIKey, w.secret("two")
+		}, rollcall.ErrAgentRefused},
+		{"secret wrong", func(c *call) { c.plaintext = `{"agentId":"one","secret":"wrong"}` }, rollcall.ErrAgentRefused},
+		{"secret is the API key", func(c *call) {
+			c.plaintext = fmt.Sprintf(`{"agentId":"one","secret":%q}`, c.apiKey)
+		}, rollcall.ErrAgentRefused},
+		{"secret empty", func(c *call) { c.plaintext = `{"agentId":"one","secret":""}` }, rollcall.ErrAgentRefused},
+		{"agentId differs", func(c *call) {
+			c.plaintext = strings.Replace(c.plaintext, `"one"`, `"two"`, 1)
+		}, rollcall.ErrAgentRefused},
+		{"timestamp old", func(c *call) { c.at = w.now.Add(-time.Hour) }, rollcall.ErrAuthentication},
+		{"signature wrong", func(c *call) {
+			c.after = func(h *wire.Header, _ *string) { h.Signature = strings.Repeat("0", 64) }
+		}, rollcall.ErrAuthentication},
+		{"sealed with another key", func(c *call) { c.apiKey = w.keys["two"].APIKey }, rollcall.ErrDecryption},
+		{"plaintext no JSON", func(c *call) { c.plaintext = "hello" }, rollcall.ErrParameters},
+		{"secret missing", func(c *call) { c.plaintext = `{"agentId":"one"}` }, rollcall.ErrParameters},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			c := w.call("one", w.secret("one"))
+			row.change(c)
+			token, err := w.login(t, c)
+			if !errors.Is(err, row.want) || (err == nil) != (token != "") {
+				t.Errorf("got token %q, error %v; want %v", token, err, row.want)
+			}
+			if err != nil && strings.Contains(err.Error(), w.keys["one"].SecretKey) {
+				t.Errorf("the error repeats the secret: %v", err)
+			}
+		})
+	}
+}
+
+func TestLoginNonceIsSpent(t *testing.T) {
+	w := newWorld(t)
+	c := w.call("one", w.secret("one"))
+	if _, err := w.login(t, c); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.login(t, c); !errors.Is(err, rollcall.ErrAuthentication) {
+		t.Errorf("replay: got %v, want ErrAuthentication", err)
+	}
+}
+
+func TestKeyRotation(t *testing.T) {
+	w := newWorld(t)
+	token := w.token(t, "one")
+	old := w.keys["one"]
+	check := func(apiKey string) error {
+		c := w.call("one", `{"username":"player001"}`)
+		c.apiKey, c.token = apiKey, token
+		return w.authenticate(t, c)
+	}
+	_, next, err := w.service.AddKey(t.Context(), "test", "one", roll.KindAPIKey, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, nextSecret, err := w.service.AddKey(t.Context(), "test", "one", roll.KindSecretKey, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(check(old.APIKey), check(next)); err != nil {
+		t.Errorf("both keys must open (spec 4.4): %v", err)
+	}
+	agent, err := w.service.Agent(t.Context(), "one")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.service.RetireKey(t.Context(), "test", "one", roll.KindAPIKey, agent.APIKeys[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.service.RetireKey(t.Context(), "test", "one", roll.KindSecretKey, agent.SecretKeys[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := check(old.APIKey); !errors.Is(err, rollcall.ErrDecryption) {
+		t.Errorf("the retired API key: got %v, want ErrDecryption", err)
+	}
+	if err := check(next); err != nil {
+		t.Errorf("the kept API key: %v", err)
+	}
+	c := w.call("one", w.secret("one"))
+	c.apiKey = next
+	if _, err := w.login(t, c); !errors.Is(err, rollcall.ErrAgentRefused) {
+		t.Errorf("the retired Secret key: got %v, want ErrAgentRefused", err)
+	}
+	w.keys["one"] = roll.NewKeys{APIKey: next, SecretKey: nextSecret}
+	w.token(t, "one")
+}
+
+func TestTokenRotation(t *testing.T) {
+	w := newWorld(t)
+	rotate := func() {
+		t.Helper()
+		w.now = w.now.Add(time.Millisecond)
+		if _, err := w.service.RotateTokenKey(t.Context(), "test"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check := func(token string) error {
+		c := w.call("one", `{"username":"player001"}`)
+		c.token = token
+		return w.authenticate(t, c)
+	}
+	first := w.token(t, "one")
+	rotate()
+	second := w.token(t, "one")
+	if err := errors.Join(check(first), check(second)); err != nil {
+		t.Errorf("after one rotation both keys verify: %v", err)
+	}
+	rotate()
+	if err := check(first); !errors.Is(err, rollcall.ErrAuthentication) {
+		t.Errorf("after two rotations the first key's token: got %v, want ErrAuthentication", err)
+	}
+	if err := check(second); err != nil {
+		t.Errorf("after two rotations the previous key's token: %v", err)
+	}
+}
+
+func TestRevokeTokens(t *testing.T) {
+	w := newWorld(t)
+	before := w.token(t, "one")
+	if _, err := w.service.RevokeTokens(t.Context(), "test", "one"); err != nil {
+		t.Fatal(err)
+	}
+	after := w.token(t, "one") // in the same second
+	c := w.call("one", `{"username":"player001"}`)
+	c.token = before
+	if err := w.authenticate(t, c); !errors.Is(err, rollcall.ErrAuthentication) {
+		t.Errorf("a token of before: got %v, want ErrAuthentication", err)
+	}
+	c = w.call("one", `{"username":"player001"}`)
+	c.token = after
+	if err := w.authenticate(t, c); err != nil {
+		t.Errorf("a token of after: %v", err)
+	}
+}
+
+func TestHMACProfile(t *testing.T) {
+	w := newWorld(t)
+	token := w.token(t, "one")
+	_, err := w.service.ChangeAgent(t.Context(), "test", "one", func(a *rollcall.Agent) { a.Signature = rollcall.SignatureHMAC })
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, next, err := w.service.AddKey(t.Context(), "test", "one", roll.KindAPIKey, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{w.keys["one"].APIKey, next} {
+		c := w.call("one", `{"username":"player001"}`)
+		c.token, c.apiKey, c.profile = token, key, rollcall.SignatureHMAC
+		if err := w.authenticate(t, c); err != nil {
+			t.Errorf("hmac with one of the two keys: %v", err)
+		}
+	}
+	c := w.call("one", `{"username":"player001"}`)
+	c.token = token
+	if err := w.authenticate(t, c); !errors.Is(err, rollcall.ErrAuthentication) {
+		t.Errorf("plain where hmac is set: got %v, want ErrAuthentication", err)
+	}
+}
+
+func TestTrailTellsTheReason(t *testing.T) {
+	w := newWorld(t)
+	c := w.call("one", `{"username":"player001"}`)
+	c.token, c.at = w.token(t, "one"), w.now.Add(7*time.Hour+2*time.Minute)
+	h, cipherText := c.wire(t)
+	trail := roll.NewTrail(func() time.Time { return w.now })
+	if _, _, err := w.auth.Authenticate(t.Context(), h, cipherText, trail); !errors.Is(err, rollcall.ErrAuthentication) {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, check := range trail.Checks() {
+		names = append(names, fmt.Sprint(check.Name, check.Passed))
+		if check.Name == "timestamp" && !strings.Contains(check.Reason, "7h2m0s ahead of the clock") {
+			t.Errorf("reason %q", check.Reason)
+		}
+	}
+	if got, want := strings.Join(names, " "), "agenttrue timestampfalse signaturetrue tokentrue"; got != want {
+		t.Errorf("got checks %q, want %q", got, want)
+	}
+}

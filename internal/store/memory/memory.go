@@ -1,0 +1,239 @@
+// Package memory keeps everything in memory, until the process ends. It is for
+// tests, and the yardstick that the other backends are compared with.
+package memory
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/rollcall-server/rollcall"
+	"github.com/rollcall-server/rollcall/internal/live"
+	"github.com/rollcall-server/rollcall/internal/roll"
+)
+
+// Options configure a Store.
+type Options struct {
+	// MaxClockSkew sets how long nonces are remembered: twice as long.
+	MaxClockSkew time.Duration
+	// Now is the clock by which nonces are forgotten; nil: time.Now.
+	Now func() time.Time
+}
+
+// A Store holds the four contracts of roll.Stores. It is safe for concurrent
+// use.
+type Store struct {
+	directory directory
+	sessions  sessions
+	nonces    nonces
+	history   history
+}
+
+// New returns an empty Store.
+func New(o Options) *Store {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	s := &Store{
+		sessions: sessions{index: live.NewIndex()},
+		nonces:   nonces{set: live.NewNonces(2 * o.MaxClockSkew), now: o.Now},
+		history:  history{of: make(map[string]rollcall.RequestRecord)},
+	}
+	d := &s.directory
+	d.agents = newTable[roll.Agent](&d.audit)
+	d.branches = newTable[rollcall.Branch](&d.audit)
+	d.games = newTable[rollcall.Game](&d.audit)
+	d.members = newTable[rollcall.Member](&d.audit)
+	d.adminTokens = newTable[roll.AdminToken](&d.audit)
+	d.tokenKeys = newTable[roll.TokenKey](&d.audit)
+	return s
+}
+
+// Stores returns the Store as its four contracts.
+func (s *Store) Stores() roll.Stores {
+	return roll.Stores{Directory: &s.directory, Sessions: &s.sessions, Nonces: &s.nonces, History: &s.history}
+}
+
+type directory struct {
+	agents      *table[roll.Agent]
+	branches    *table[rollcall.Branch]
+	games       *table[rollcall.Game]
+	members     *table[rollcall.Member]
+	adminTokens *table[roll.AdminToken]
+	tokenKeys   *table[roll.TokenKey]
+	audit       audit
+}
+
+func (d *directory) Agents() roll.Table[roll.Agent]           { return d.agents }
+func (d *directory) Branches() roll.Table[rollcall.Branch]    { return d.branches }
+func (d *directory) Games() roll.Table[rollcall.Game]         { return d.games }
+func (d *directory) Members() roll.Table[rollcall.Member]     { return d.members }
+func (d *directory) AdminTokens() roll.Table[roll.AdminToken] { return d.adminTokens }
+func (d *directory) TokenKeys() roll.Table[roll.TokenKey]     { return d.tokenKeys }
+func (d *directory) Ping(ctx context.Context) error           { return ctx.Err() }
+
+func (d *directory) Audit(_ context.Context, before int64, limit int) ([]rollcall.AuditEntry, error) {
+	return d.audit.list(before, limit), nil
+}
+
+// An audit holds the entries; an entry's Seq is its place, from 1.
+type audit struct {
+	mu      sync.Mutex
+	entries []rollcall.AuditEntry
+}
+
+func (a *audit) add(e rollcall.AuditEntry) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	e.Seq = int64(len(a.entries) + 1)
+	a.entries = append(a.entries, e)
+}
+
+func (a *audit) list(before int64, limit int) []rollcall.AuditEntry {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	end := int64(len(a.entries))
+	if before > 0 {
+		end = min(end, before-1)
+	}
+	list := slices.Clone(a.entries[max(0, end-int64(limit)):end])
+	slices.Reverse(list)
+	return list
+}
+
+// A table is one roll.Table; changing serialises the changes.
+type table[T any] struct {
+	rows     *live.Table[T]
+	audit    *audit
+	changing sync.Mutex
+}
+
+func newTable[T any](a *audit) *table[T] { return &table[T]{rows: live.NewTable[T](), audit: a} }
+
+func (t *table[T]) Get(_ context.Context, key string) (*T, error) {
+	if value := t.rows.Get(key); value != nil {
+		return value, nil
+	}
+	return nil, rollcall.ErrNotFound
+}
+
+func (t *table[T]) List(_ context.Context, prefix, after string, limit int) ([]*T, error) {
+	return t.rows.List(prefix, after, limit), nil
+}
+
+func (t *table[T]) Create(_ context.Context, entry rollcall.AuditEntry, key string, value T) error {
+	t.changing.Lock()
+	defer t.changing.Unlock()
+	if t.rows.Get(key) != nil {
+		return rollcall.ErrExists
+	}
+	_, err := t.put(entry, key, &value)
+	return err
+}
+
+func (t *table[T]) Update(_ context.Context, entry rollcall.AuditEntry, key string, change func(*T) error) (*T, error) {
+	t.changing.Lock()
+	defer t.changing.Unlock()
+	have := t.rows.Get(key)
+	if have == nil {
+		return nil, rollcall.ErrNotFound
+	}
+	value, err := clone(have)
+	if err != nil {
+		return nil, err
+	}
+	if err := change(value); err != nil {
+		return nil, err
+	}
+	return t.put(entry, key, value)
+}
+
+func (t *table[T]) Delete(_ context.Context, entry rollcall.AuditEntry, key string) error {
+	t.changing.Lock()
+	defer t.changing.Unlock()
+	if t.rows.Get(key) == nil {
+		return rollcall.ErrNotFound
+	}
+	t.rows.Delete(key)
+	t.audit.add(entry)
+	return nil
+}
+
+// put stores a copy, so that the caller's value stays the caller's, and returns
+// it.
+func (t *table[T]) put(entry rollcall.AuditEntry, key string, value *T) (*T, error) {
+	own, err := clone(value)
+	if err != nil {
+		return nil, err
+	}
+	t.rows.Put(key, own)
+	t.audit.add(entry)
+	return own, nil
+}
+
+// clone copies a value deeply, by the way that other backends store it.
+func clone[T any](value *T) (*T, error) {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return nil, fmt.Errorf("memory: %T: %w", value, err)
+	}
+	own := new(T)
+	return own, json.Unmarshal(text, own)
+}
+
+type nonces struct {
+	set *live.Nonces
+	now func() time.Time
+}
+
+func (n *nonces) Claim(_ context.Context, agentID, nonce string, _ time.Time) (bool, error) {
+	return n.set.Claim(live.KeyOfNonce(agentID, nonce), n.now()), nil
+}
+
+func (n *nonces) Held(context.Context) (int, error) { return n.set.Held(), nil }
+
+func (n *nonces) Ping(ctx context.Context) error { return ctx.Err() }
+
+type history struct {
+	mu sync.Mutex
+	of map[string]rollcall.RequestRecord
+}
+
+func (h *history) AddRequests(_ context.Context, records []rollcall.RequestRecord) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, r := range records {
+		if _, have := h.of[r.LogUUID]; !have {
+			h.of[r.LogUUID] = r
+		}
+	}
+	return nil
+}
+
+func (h *history) Request(_ context.Context, logUUID string) (rollcall.RequestRecord, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	r, have := h.of[logUUID]
+	if !have {
+		return r, rollcall.ErrNotFound
+	}
+	return r, nil
+}
+
+func (h *history) Prune(_ context.Context, before time.Time, limit int) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	pruned := 0
+	for id, r := range h.of {
+		if pruned < limit && r.At.Before(before) {
+			delete(h.of, id)
+			pruned++
+		}
+	}
+	return pruned, nil
+}
+
+func (h *history) Ping(ctx context.Context) error { return ctx.Err() }

@@ -1,0 +1,77 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/rollcall-server/rollcall"
+)
+
+// A history keeps request records in history.db.
+type history struct{ db *database }
+
+func (h *history) AddRequests(ctx context.Context, records []rollcall.RequestRecord) error {
+	return outage("add request records", h.db.change(ctx, func(tx *sql.Tx) error {
+		add, err := tx.PrepareContext(ctx, `INSERT INTO requests (log_uuid, at, doc) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`)
+		if err != nil {
+			return err
+		}
+		defer add.Close()
+		for i := range records {
+			if err := addRequest(ctx, add, &records[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+}
+
+func addRequest(ctx context.Context, add *sql.Stmt, r *rollcall.RequestRecord) error {
+	id, err := uuid.Parse(r.LogUUID)
+	if err != nil {
+		return fmt.Errorf("logUUID: %w", err)
+	}
+	doc, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	_, err = add.ExecContext(ctx, id[:], r.At.UnixMilli(), string(doc))
+	return err
+}
+
+func (h *history) Request(ctx context.Context, logUUID string) (r rollcall.RequestRecord, err error) {
+	id, err := uuid.Parse(logUUID)
+	if err != nil {
+		return r, rollcall.ErrNotFound // no record has such an id
+	}
+	var doc string
+	err = h.db.read.QueryRowContext(ctx, `SELECT doc FROM requests WHERE log_uuid = $1`, id[:]).Scan(&doc)
+	if errors.Is(err, sql.ErrNoRows) {
+		return r, rollcall.ErrNotFound
+	}
+	if err != nil {
+		return r, outage("get request record", err)
+	}
+	if err := json.Unmarshal([]byte(doc), &r); err != nil {
+		return r, fmt.Errorf("sqlite: request record %s: %w", logUUID, err)
+	}
+	return r, nil
+}
+
+func (h *history) Prune(ctx context.Context, before time.Time, limit int) (int, error) {
+	done, err := h.db.write.ExecContext(ctx,
+		`DELETE FROM requests WHERE log_uuid IN (SELECT log_uuid FROM requests WHERE at < $1 ORDER BY at LIMIT $2)`, before.UnixMilli(), limit)
+	if err != nil {
+		return 0, outage("prune request records", err)
+	}
+	n, err := done.RowsAffected()
+	return int(n), outage("prune request records", err)
+}
+
+func (h *history) Ping(ctx context.Context) error { return h.db.ping(ctx) }

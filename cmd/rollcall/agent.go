@@ -1,0 +1,169 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rollcall-server/rollcall"
+	"github.com/rollcall-server/rollcall/internal/admin"
+)
+
+func newAgent() *cobra.Command {
+	return group("agent", "The agents: who may call the v2 API, and with which keys",
+		newAgentCreate(),
+		verb[rollcall.Agent]{
+			use: "show AGENT", short: "Show an agent; its keys are told apart by their ids", args: 1,
+			method: http.MethodGet, path: to("agents", "{0}"), show: showAgent,
+		}.command(),
+		lister[rollcall.Agent]{
+			use: "list", short: "List the agents", path: to("agents"), head: "AGENT\tSTATUS\tBRANCH\tWALLET\tSIGNATURE",
+			row: func(a rollcall.Agent) []any { return []any{a.ID, a.Status, dash(a.BranchID), a.Wallet, a.Signature} },
+		}.command(),
+		newAgentChange(),
+		verb[rollcall.Agent]{
+			use: "block AGENT", short: "Refuse all requests of an agent, at once", args: 1,
+			method: http.MethodPost, path: to("agents", "{0}", "block"), show: showAgent,
+		}.command(),
+		verb[rollcall.Agent]{
+			use: "unblock AGENT", short: "Let a blocked agent call again", args: 1,
+			method: http.MethodPost, path: to("agents", "{0}", "unblock"), show: showAgent,
+		}.command(),
+		verb[rollcall.Agent]{
+			use: "revoke-tokens AGENT", short: "End all access tokens of an agent; it can fetch new ones", args: 1,
+			method: http.MethodPost, path: to("agents", "{0}", "revoke-tokens"), show: showAgent,
+		}.command(),
+		verb[deleted]{
+			use: "delete AGENT", short: "Delete an agent that has no members", args: 1,
+			method: http.MethodDelete, path: to("agents", "{0}"),
+		}.command(),
+		newAddKey(), newRetireKey())
+}
+
+func showAgent(w io.Writer, a rollcall.Agent) {
+	fields(w, "agent", a.ID, "status", a.Status, "branch", a.BranchID, "wallet", a.Wallet, "signature", a.Signature,
+		"tokens not before", at(a.TokensNotBefore), "created", at(a.CreatedAt), "updated", at(a.UpdatedAt))
+	for _, k := range a.APIKeys {
+		fields(w, "API key", k.ID+"  made "+at(k.CreatedAt))
+	}
+	for _, k := range a.SecretKeys {
+		fields(w, "Secret key", k.ID+"  made "+at(k.CreatedAt))
+	}
+}
+
+func newAgentCreate() *cobra.Command {
+	var in admin.AgentCreate
+	var signature, wallet, apiKeyFile, secretKeyFile string
+	cmd := verb[admin.AgentCreated]{
+		use: "create AGENT --branch BRANCH", short: "Make an agent and its keys, which are shown this once", args: 1,
+		example: "  rollcall agent create myCasino --branch THB\n  rollcall agent create moved --branch THB --api-key-file k --secret-key-file s",
+		method:  http.MethodPost, path: to("agents"),
+		body: func(args []string) (any, error) {
+			in.ID, in.Signature = args[0], rollcall.SignatureProfile(signature)
+			if err := in.Wallet.UnmarshalText([]byte(wallet)); err != nil {
+				return nil, fmt.Errorf("--wallet: %w: want transfer or seamless", err)
+			}
+			var err error
+			if in.APIKey, err = readSecret(apiKeyFile); err != nil {
+				return nil, err
+			}
+			in.SecretKey, err = readSecret(secretKeyFile)
+			return in, err
+		},
+		show: func(w io.Writer, out admin.AgentCreated) {
+			showAgent(w, out.Agent)
+			fmt.Fprintf(w, "\nFor the integrator, not shown again:\n  apiKey  %s\n  secret  %s\n", out.APIKey, out.SecretKey)
+		},
+	}.command()
+	f := cmd.Flags()
+	f.StringVar(&in.BranchID, "branch", "", "`id` of the agent's branch (without one, its checks are answered 81)")
+	f.StringVar(&wallet, "wallet", "transfer", "transfer or seamless")
+	f.StringVar(&signature, "signature", "plain", "plain, or hmac: signed with the API key")
+	f.StringVar(&apiKeyFile, "api-key-file", "", "`file` with an API key to take over (default: a new one)")
+	f.StringVar(&secretKeyFile, "secret-key-file", "", "`file` with a Secret key to take over (default: a new one)")
+	return cmd
+}
+
+// readSecret reads a key from a file, so that it is on no command line; "" for
+// no file.
+func readSecret(file string) (string, error) {
+	if file == "" {
+		return "", nil
+	}
+	text, err := os.ReadFile(file)
+	return strings.TrimSpace(string(text)), err
+}
+
+func newAgentChange() *cobra.Command {
+	var branch, signature, wallet string
+	var cmd *cobra.Command
+	cmd = verb[rollcall.Agent]{
+		use: "change AGENT", short: "Change an agent's branch, wallet or signature profile", args: 1,
+		example: "  rollcall agent change myCasino --signature hmac\n  rollcall agent change myCasino --branch ''    (takes it away)",
+		method:  http.MethodPatch, path: to("agents", "{0}"), show: showAgent,
+		body: func([]string) (any, error) {
+			in := admin.AgentChange{
+				BranchID:  given(cmd, "branch", &branch),
+				Signature: (*rollcall.SignatureProfile)(given(cmd, "signature", &signature)),
+			}
+			if cmd.Flags().Changed("wallet") {
+				in.Wallet = new(rollcall.Wallet)
+				if err := in.Wallet.UnmarshalText([]byte(wallet)); err != nil {
+					return nil, fmt.Errorf("--wallet: %w: want transfer or seamless", err)
+				}
+			}
+			return in, nil
+		},
+	}.command()
+	cmd.Flags().StringVar(&branch, "branch", "", "`id` of the branch")
+	cmd.Flags().StringVar(&signature, "signature", "", "plain or hmac")
+	cmd.Flags().StringVar(&wallet, "wallet", "", "transfer or seamless")
+	return cmd
+}
+
+// keyPath is a path below an agent's keys of one kind.
+func keyPath(secret *bool, segments ...string) func(args []string) string {
+	return func(args []string) string {
+		kind := "api-keys"
+		if *secret {
+			kind = "secret-keys"
+		}
+		return to(append([]string{"agents", "{0}", kind}, segments...)...)(args)
+	}
+}
+
+func newAddKey() *cobra.Command {
+	var secret bool
+	var file string
+	cmd := verb[admin.KeyAdded]{
+		use: "add-key AGENT", short: "Give an agent a second key, to rotate: both work until one is retired", args: 1,
+		example: "  rollcall agent add-key myCasino\n  rollcall agent add-key myCasino --secret",
+		method:  http.MethodPost, path: keyPath(&secret),
+		body: func([]string) (any, error) {
+			key, err := readSecret(file)
+			return admin.KeyAdd{Key: key}, err
+		},
+		show: func(w io.Writer, out admin.KeyAdded) {
+			fields(w, "key id", out.ID, "key", out.Key)
+			fmt.Fprint(w, "\nThe key is not shown again. When the integrator uses it, retire the old one.\n")
+		},
+	}.command()
+	cmd.Flags().BoolVar(&secret, "secret", false, "a Secret key (default: an API key)")
+	cmd.Flags().StringVar(&file, "key-file", "", "`file` with a key to take over (default: a new one)")
+	return cmd
+}
+
+func newRetireKey() *cobra.Command {
+	var secret bool
+	cmd := verb[rollcall.Agent]{
+		use: "retire-key AGENT KEYID", short: "Take one of an agent's two keys away, at once", args: 2,
+		example: "  rollcall agent show myCasino        (has the ids)\n  rollcall agent retire-key myCasino 019…",
+		method:  http.MethodDelete, path: keyPath(&secret, "{1}"), show: showAgent,
+	}.command()
+	cmd.Flags().BoolVar(&secret, "secret", false, "a Secret key (default: an API key)")
+	return cmd
+}

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// Credentials is the file by which the commands, and integrators who try the
+// sandbox, know where the service is and how to prove who they are. It is as
+// secret as the keys in it: mode 0600.
+type Credentials struct {
+	BaseURL    string             `json:"baseUrl"`
+	AdminURL   string             `json:"adminUrl"`
+	AdminToken string             `json:"adminToken"`
+	Agents     []AgentCredentials `json:"agents"`
+}
+
+// AgentCredentials are one agent's keys. Role says what the agent is there for
+// in the sandbox: primary, other, no-branch or blocked.
+type AgentCredentials struct {
+	Role    string `json:"role"`
+	AgentID string `json:"agentId"`
+	APIKey  string `json:"apiKey"`
+	Secret  string `json:"secret"`
+}
+
+// readCredentials reads a file that writeCredentials wrote.
+func readCredentials(path string) (Credentials, error) {
+	var c Credentials
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return c, err
+	}
+	if err := json.Unmarshal(text, &c); err != nil {
+		return c, fmt.Errorf("credentials file %s: %w", path, err)
+	}
+	return c, nil
+}
+
+// writeCredentials replaces the file at once, so that a reader sees the old text
+// or the new one and never a part.
+func writeCredentials(path string, c Credentials) error {
+	text, err := json.MarshalIndent(c, "", "  ")
+	if err != nil {
+		return err
+	}
+	return writeSecretFile(path, append(text, '\n'))
+}
+
+// writeSecretFile writes a file of mode 0600 under its name at once.
+func writeSecretFile(path string, text []byte) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // made 0600
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = os.Remove(f.Name())
+		}
+	}()
+	if _, err := f.Write(text); err != nil {
+		_ = f.Close()
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		_ = f.Close()
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+func newServe() *cobra.Command {
+	var c config
+	settings := c.flags()
+	var file string
+	var check bool
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the server",
+		Long: `Serve answers the v2 API on one listener and operators on another, from the
+stores in --data, which 'rollcall init' has made.
+
+Every setting below can also be an environment variable (--admin-listen is
+ROLLCALL_ADMIN_LISTEN) or a key of the YAML file that --config names
+(admin-listen: 127.0.0.1:7402). The flag beats the environment, and that the
+file. A name that is no setting is refused; all faults are told at once.
+
+SIGTERM or Ctrl-C: /readyz says no, requests in flight are finished, exit 0.
+A second signal ends the process at once.`,
+		Example: `  rollcall init --data /var/lib/rollcall
+  rollcall serve --data /var/lib/rollcall --tls-cert cert.pem --tls-key key.pem --listen :443
+  rollcall serve --config /etc/rollcall.yaml --check`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if file == "" {
+				file = os.Getenv(envPrefix + "CONFIG")
+			}
+			sources, err := c.load(settings, file, os.Environ())
+			if err != nil {
+				return err
+			}
+			if check {
+				return checkConfig(cmd, &c, settings, sources)
+			}
+			return serve(cmd, &c)
+		},
+	}
+	cmd.Flags().AddFlagSet(settings)
+	cmd.Flags().StringVar(&file, "config", "", "YAML `file` of settings (environment: ROLLCALL_CONFIG)")
+	cmd.Flags().BoolVar(&check, "check", false, "say what the settings are and where each is from, look whether they work, and do not start")
+	return cmd
+}
+
+func serve(cmd *cobra.Command, c *config) error {
+	log := newLog(cmd.ErrOrStderr(), c)
+	n, err := openNode(cmd.Context(), c, log)
+	if err != nil {
+		return err
+	}
+	log.Info("serving", slog.String("v2", n.baseURL), slog.String("admin", n.adminURL), slog.String("data", c.Data), slog.String("version", version()))
+	err = n.Run(cmd.Context())
+	if closeErr := n.Close(); err == nil {
+		err = closeErr
+	}
+	if err == nil {
+		log.Info("stopped")
+	}
+	return err
+}
+
+// checkConfig shows the settings, and tries what can be tried without touching
+// the stores, which another process may have open.
+func checkConfig(cmd *cobra.Command, c *config, settings *pflag.FlagSet, sources map[string]string) error {
+	type row struct {
+		Name   string `json:"name"`
+		Value  string `json:"value"`
+		Source string `json:"source"`
+	}
+	var rows []row
+	settings.VisitAll(func(f *pflag.Flag) {
+		rows = append(rows, row{f.Name, f.Value.String(), sources[f.Name]})
+	})
+	if _, err := openVault(c); err != nil {
+		return usageError{err}
+	}
+	for _, pair := range [][2]string{{c.TLSCert, c.TLSKey}, {c.AdminTLSCert, c.AdminTLSKey}} {
+		if _, err := tlsConfig(pair[0], pair[1], slog.Default()); err != nil {
+			return usageError{err}
+		}
+	}
+	if wantJSON(cmd) {
+		return printJSON(cmd.OutOrStdout(), rows)
+	}
+	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+	for _, r := range rows {
+		fmt.Fprintf(w, "%s\t%s\t%s\n", r.Name, r.Value, r.Source)
+	}
+	return w.Flush()
+}

@@ -1,0 +1,133 @@
+package admin
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Options say where the API is and who calls.
+type Options struct {
+	// URL is where /admin/v1 begins, such as http://127.0.0.1:7402.
+	URL string
+	// Token is an admin token.
+	Token string
+	// HTTPClient does the calls; nil: one with a timeout of 30 s.
+	HTTPClient *http.Client
+}
+
+// A Client calls the API. It is safe for concurrent use.
+type Client struct {
+	url   string
+	token string
+	http  *http.Client
+}
+
+// New makes a Client.
+func New(o Options) *Client {
+	if o.HTTPClient == nil {
+		o.HTTPClient = &http.Client{Timeout: 30 * time.Second}
+	}
+	return &Client{url: strings.TrimRight(o.URL, "/"), token: o.Token, http: o.HTTPClient}
+}
+
+// Path joins segments, each escaped, behind the API's prefix.
+func Path(segments ...string) string {
+	path := Prefix
+	for _, s := range segments {
+		path += "/" + url.PathEscape(s)
+	}
+	return path
+}
+
+// Do makes one call. in, if not nil, is sent as JSON; the answer is read into
+// out, if that is not nil. An answer that is no success is an *Error.
+func (c *Client) Do(ctx context.Context, method, path string, in, out any) error {
+	req, err := c.request(ctx, method, path, in)
+	if err != nil {
+		return err
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		return err
+	}
+	if res.StatusCode >= http.StatusBadRequest {
+		return faultIn(res.StatusCode, text)
+	}
+	if out == nil || len(text) == 0 {
+		return nil
+	}
+	if err := json.Unmarshal(text, out); err != nil {
+		return fmt.Errorf("%s %s: the answer is not understood: %w", method, path, err)
+	}
+	return nil
+}
+
+func (c *Client) request(ctx context.Context, method, path string, in any) (*http.Request, error) {
+	var body io.Reader
+	if in != nil {
+		text, err := json.Marshal(in)
+		if err != nil {
+			return nil, err
+		}
+		body = bytes.NewReader(text)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.url+path, body)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Authorization", "Bearer "+c.token)
+	if in != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	return req, nil
+}
+
+func faultIn(status int, text []byte) error {
+	var f Fault
+	if err := json.Unmarshal(text, &f); err != nil || f.Error.Code == "" {
+		return &Error{Status: status, FaultDetail: FaultDetail{Message: fmt.Sprintf("HTTP status %d, and no word of why: is this the admin address?", status)}}
+	}
+	return &Error{Status: status, FaultDetail: f.Error}
+}
+
+// pageSize is what List asks for at once: the most that the server gives.
+const pageSize = 1000
+
+// List reads a list page by page, and calls each with every item until it
+// returns false. cursor names the query that carries a page's Next: "after", or
+// "before" for the audit.
+func List[T any](ctx context.Context, c *Client, path string, query url.Values, cursor string, each func(T) bool) error {
+	q := url.Values{}
+	for name, values := range query {
+		q[name] = values
+	}
+	q.Set("limit", strconv.Itoa(pageSize))
+	for {
+		var page Page[T]
+		if err := c.Do(ctx, http.MethodGet, path+"?"+q.Encode(), nil, &page); err != nil {
+			return err
+		}
+		for _, item := range page.Items {
+			if !each(item) {
+				return nil
+			}
+		}
+		if page.Next == "" {
+			return nil
+		}
+		q.Set(cursor, page.Next)
+	}
+}

@@ -1,0 +1,148 @@
+package server
+
+import (
+	"github.com/rollcall-server/rollcall"
+	"github.com/rollcall-server/rollcall/internal/admin"
+	"github.com/rollcall-server/rollcall/internal/roll"
+)
+
+func (s *Server) createAgent(c call[admin.AgentCreate]) (out admin.AgentCreated, err error) {
+	if c.in.Signature == "" {
+		c.in.Signature = rollcall.SignaturePlain
+	}
+	agent, keys, err := s.o.Service.CreateAgent(c.Context(), c.actor, rollcall.Agent{
+		ID: c.in.ID, BranchID: c.in.BranchID, Signature: c.in.Signature, Wallet: c.in.Wallet,
+	}, roll.NewKeys{APIKey: c.in.APIKey, SecretKey: c.in.SecretKey})
+	if err != nil {
+		return out, err
+	}
+	return admin.AgentCreated{Agent: *agent, APIKey: keys.APIKey, SecretKey: keys.SecretKey}, nil
+}
+
+func (s *Server) listAgents(c call[none]) (agentPage, error) {
+	return list(c.Request, func(after string, limit int) ([]*rollcall.Agent, error) {
+		return s.o.Service.Agents(c.Context(), after, limit)
+	}, func(a *rollcall.Agent) string { return a.ID })
+}
+
+func (s *Server) showAgent(c call[none]) (*rollcall.Agent, error) {
+	return s.o.Service.Agent(c.Context(), c.PathValue("agent"))
+}
+
+func (s *Server) changeAgent(c call[admin.AgentChange]) (*rollcall.Agent, error) {
+	return s.o.Service.ChangeAgent(c.Context(), c.actor, c.PathValue("agent"), func(a *rollcall.Agent) {
+		set(&a.BranchID, c.in.BranchID)
+		set(&a.Signature, c.in.Signature)
+		set(&a.Wallet, c.in.Wallet)
+	})
+}
+
+// set changes a field where a value was sent.
+func set[T any](field, value *T) {
+	if value != nil {
+		*field = *value
+	}
+}
+
+func (s *Server) deleteAgent(c call[none]) (none, error) {
+	return none{}, s.o.Service.DeleteAgent(c.Context(), c.actor, c.PathValue("agent"))
+}
+
+func (s *Server) setStatus(status rollcall.AgentStatus) func(call[none]) (*rollcall.Agent, error) {
+	return func(c call[none]) (*rollcall.Agent, error) {
+		return s.o.Service.SetAgentStatus(c.Context(), c.actor, c.PathValue("agent"), status)
+	}
+}
+
+func (s *Server) revokeTokens(c call[none]) (*rollcall.Agent, error) {
+	return s.o.Service.RevokeTokens(c.Context(), c.actor, c.PathValue("agent"))
+}
+
+func (s *Server) addKey(kind roll.KeyKind) func(call[admin.KeyAdd]) (admin.KeyAdded, error) {
+	return func(c call[admin.KeyAdd]) (admin.KeyAdded, error) {
+		info, key, err := s.o.Service.AddKey(c.Context(), c.actor, c.PathValue("agent"), kind, c.in.Key)
+		return admin.KeyAdded{KeyInfo: info, Key: key}, err
+	}
+}
+
+func (s *Server) retireKey(kind roll.KeyKind) func(call[none]) (*rollcall.Agent, error) {
+	return func(c call[none]) (*rollcall.Agent, error) {
+		return s.o.Service.RetireKey(c.Context(), c.actor, c.PathValue("agent"), kind, c.PathValue("key"))
+	}
+}
+
+func (s *Server) createMember(c call[admin.MemberCreate]) (*rollcall.Member, error) {
+	return s.o.Service.CreateMember(c.Context(), c.actor, c.PathValue("agent"), c.in.Username, c.in.SiteID)
+}
+
+func (s *Server) listMembers(c call[none]) (memberPage, error) {
+	return list(c.Request, func(after string, limit int) ([]*rollcall.Member, error) {
+		return s.o.Service.Members(c.Context(), c.PathValue("agent"), after, limit)
+	}, func(m *rollcall.Member) string { return m.Username })
+}
+
+func (s *Server) showMember(c call[none]) (*rollcall.Member, error) {
+	return s.o.Service.Member(c.Context(), c.PathValue("agent"), c.PathValue("member"))
+}
+
+func (s *Server) changeMember(c call[admin.MemberChange]) (*rollcall.Member, error) {
+	return s.o.Service.ChangeMember(c.Context(), c.actor, c.PathValue("agent"), c.PathValue("member"), func(m *rollcall.Member) {
+		set(&m.SiteID, c.in.SiteID)
+	})
+}
+
+func (s *Server) deleteMember(c call[none]) (none, error) {
+	return none{}, s.o.Service.DeleteMember(c.Context(), c.actor, c.PathValue("agent"), c.PathValue("member"))
+}
+
+func (s *Server) createBranch(c call[admin.BranchCreate]) (*rollcall.Branch, error) {
+	if c.in.BrandCurrency == "" {
+		c.in.BrandCurrency = c.in.Currency
+	}
+	return s.o.Service.CreateBranch(c.Context(), c.actor, rollcall.Branch{
+		ID: c.in.ID, Currency: c.in.Currency, BrandCurrency: c.in.BrandCurrency,
+	})
+}
+
+func (s *Server) listBranches(c call[none]) (branchPage, error) {
+	return list(c.Request, func(after string, limit int) ([]*rollcall.Branch, error) {
+		return s.o.Service.Branches(c.Context(), after, limit)
+	}, func(b *rollcall.Branch) string { return b.ID })
+}
+
+func (s *Server) showBranch(c call[none]) (*rollcall.Branch, error) {
+	return s.o.Service.Branch(c.Context(), c.PathValue("branch"))
+}
+
+func (s *Server) changeBranch(c call[admin.BranchChange]) (*rollcall.Branch, error) {
+	return s.o.Service.ChangeBranch(c.Context(), c.actor, c.PathValue("branch"), func(b *rollcall.Branch) {
+		set(&b.Currency, c.in.Currency)
+		set(&b.BrandCurrency, c.in.BrandCurrency)
+	})
+}
+
+func (s *Server) deleteBranch(c call[none]) (none, error) {
+	return none{}, s.o.Service.DeleteBranch(c.Context(), c.actor, c.PathValue("branch"))
+}
+
+func (s *Server) createGame(c call[admin.GameCreate]) (*rollcall.Game, error) {
+	return s.o.Service.CreateGame(c.Context(), c.actor, rollcall.Game{Code: c.in.Code, Modes: c.in.Modes})
+}
+
+func (s *Server) listGames(c call[none]) (gamePage, error) {
+	return list(c.Request, func(after string, limit int) ([]*rollcall.Game, error) {
+		return s.o.Service.Games(c.Context(), after, limit)
+	}, func(g *rollcall.Game) string { return g.Code })
+}
+
+func (s *Server) showGame(c call[none]) (*rollcall.Game, error) {
+	return s.o.Service.Game(c.Context(), c.PathValue("game"))
+}
+
+func (s *Server) changeGame(c call[admin.GameChange]) (*rollcall.Game, error) {
+	return s.o.Service.ChangeGame(c.Context(), c.actor, c.PathValue("game"), func(g *rollcall.Game) { g.Modes = c.in.Modes })
+}
+
+func (s *Server) deleteGame(c call[none]) (none, error) {
+	return none{}, s.o.Service.DeleteGame(c.Context(), c.actor, c.PathValue("game"))
+}

@@ -1,0 +1,255 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"mime"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/rollcall-server/rollcall"
+	"github.com/rollcall-server/rollcall/internal/roll"
+	"github.com/rollcall-server/rollcall/wire"
+)
+
+const (
+	maxBody = 64 << 10 // spec 1.6
+	// maxDrain is how much of a body that is too large is read and dropped, so
+	// that its sender gets to see the answer and not a broken connection.
+	maxDrain = 4 << 20
+)
+
+// An endpoint answers one path of the v2 API.
+type endpoint struct {
+	withToken bool
+	answer    func(ctx context.Context, x *exchange) (wire.Data, error)
+}
+
+// endpoints is the route table: an endpoint is one line here and one method of
+// roll.Service.
+func (s *Server) endpoints() map[string]endpoint {
+	return map[string]endpoint{
+		wire.PathAuth:          {answer: s.login},
+		wire.PathSessionsCheck: handle(s, s.checkSessions),
+	}
+}
+
+func (s *Server) checkSessions(ctx context.Context, c roll.Caller, r *wire.MemberRequest) (wire.Data, error) {
+	sessions, err := s.o.Service.CheckSessions(ctx, c, r.Username)
+	return wire.SessionsCheckResponse(sessions), err
+}
+
+func (s *Server) login(ctx context.Context, x *exchange) (wire.Data, error) {
+	token, err := s.o.Auth.Login(ctx, x.head, x.cipherText, x.trail)
+	return wire.NewAuthResponse(token), err
+}
+
+// A request is the plaintext of an endpoint's request.
+type request[T any] interface {
+	*T
+	Decode(plaintext []byte) error
+	Subject() string
+}
+
+// handle makes the endpoint that proves the caller, reads the plaintext as a T
+// and applies rule.
+func handle[T any, R request[T]](s *Server, rule func(context.Context, roll.Caller, R) (wire.Data, error)) endpoint {
+	return endpoint{withToken: true, answer: func(ctx context.Context, x *exchange) (wire.Data, error) {
+		caller, plaintext, err := s.o.Auth.Authenticate(ctx, x.head, x.cipherText, x.trail)
+		if err != nil {
+			return nil, err
+		}
+		req := R(new(T))
+		if err := req.Decode(plaintext); x.trail.Check("plaintext", err) != nil {
+			return nil, err
+		}
+		data, err := rule(ctx, caller, req)
+		if err == nil {
+			x.record.Username = req.Subject()
+		}
+		return data, err
+	}}
+}
+
+// An exchange is one v2 request on its way.
+type exchange struct {
+	start      time.Time
+	trail      *roll.Trail
+	record     rollcall.RequestRecord
+	head       wire.Header
+	cipherText string
+}
+
+// V2 returns the handler of the v2 API. It answers every request, whatever its
+// path, with an envelope, and leaves a record of it.
+func (s *Server) V2() http.Handler { return http.HandlerFunc(s.serveV2) }
+
+func (s *Server) serveV2(w http.ResponseWriter, r *http.Request) {
+	x := s.newExchange(r)
+	status, body := s.answer(x, r)
+	h := w.Header()
+	h["Content-Type"] = jsonType
+	h[wire.HeaderLogUUID] = []string{x.record.LogUUID}
+	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	setStatusHeaders(h, status)
+	w.WriteHeader(status)
+	w.Write(body)
+	s.finish(r.Context(), x)
+}
+
+var jsonType = []string{"application/json"}
+
+// setStatusHeaders sets what goes with an exceptional status (spec 1.6).
+func setStatusHeaders(h http.Header, status int) {
+	switch status {
+	case http.StatusMethodNotAllowed:
+		h.Set("Allow", http.MethodPost)
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
+		h.Set("Retry-After", "1")
+	case http.StatusRequestEntityTooLarge:
+		h.Set("Connection", "close")
+	}
+}
+
+func (s *Server) newExchange(r *http.Request) *exchange {
+	start := s.now()
+	remote, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		remote = r.RemoteAddr
+	}
+	return &exchange{
+		start: start,
+		trail: roll.NewTrail(s.now),
+		record: rollcall.RequestRecord{
+			LogUUID:  uuid.Must(uuid.NewV7()).String(),
+			At:       start,
+			Endpoint: otherEndpoint,
+			Remote:   remote,
+		},
+	}
+}
+
+// otherEndpoint stands in records and metrics for every path that is none, so
+// that strangers cannot fill them with names of their own.
+const otherEndpoint = "other"
+
+// answer returns the status and the body that answer r. A panic is answered like
+// any other fault of ours, with its stack in the log.
+func (s *Server) answer(x *exchange, r *http.Request) (status int, body []byte) {
+	defer func() {
+		if p := recover(); p != nil {
+			err := fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+			status, body = s.reply(r.Context(), x, nil, err)
+		}
+	}()
+	data, err := s.process(x, r)
+	return s.reply(r.Context(), x, data, err)
+}
+
+// process is spec 8 from the method to the answer's data.
+func (s *Server) process(x *exchange, r *http.Request) (wire.Data, error) {
+	ep, err := s.route(x, r)
+	if x.trail.Check("transport", err) != nil {
+		return nil, err
+	}
+	body, err := readBody(r)
+	if x.trail.Check("size", err) != nil {
+		return nil, err
+	}
+	var req wire.Request
+	if err := req.Decode(body); x.trail.Check("body", err) != nil {
+		return nil, err
+	}
+	head, err := wire.ParseHeader(r.Header, ep.withToken)
+	if x.trail.Check("headers", err) != nil {
+		return nil, err
+	}
+	x.head, x.cipherText, x.record.AgentID = head, req.CipherText, head.AgentID
+	return ep.answer(r.Context(), x)
+}
+
+// A transportError is a request that is refused for its form as HTTP (spec 1.6);
+// it is a rollcall.ErrParameters with a status of its own.
+type transportError int
+
+func (e transportError) Error() string { return http.StatusText(int(e)) }
+func (e transportError) Unwrap() error { return rollcall.ErrParameters }
+
+func (s *Server) route(x *exchange, r *http.Request) (endpoint, error) {
+	ep, known := s.v2[r.URL.Path]
+	if known {
+		x.record.Endpoint = r.URL.Path
+	}
+	switch {
+	case r.Method != http.MethodPost:
+		return ep, transportError(http.StatusMethodNotAllowed)
+	case !known:
+		return ep, transportError(http.StatusNotFound)
+	case !isJSON(r.Header["Content-Type"]):
+		return ep, transportError(http.StatusUnsupportedMediaType)
+	}
+	return ep, nil
+}
+
+func isJSON(contentType []string) bool {
+	if len(contentType) != 1 {
+		return false
+	}
+	if contentType[0] == "application/json" {
+		return true
+	}
+	media, _, err := mime.ParseMediaType(contentType[0])
+	return err == nil && media == "application/json"
+}
+
+func readBody(r *http.Request) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	if err != nil {
+		return nil, fmt.Errorf("%w: body: %w", rollcall.ErrParameters, err)
+	}
+	if len(body) > maxBody {
+		// What cannot be drained is cut off when the answer has been sent.
+		_, _ = io.CopyN(io.Discard, r.Body, maxDrain)
+		return nil, transportError(http.StatusRequestEntityTooLarge)
+	}
+	return body, nil
+}
+
+// reply makes the envelope, and logs what the caller is not told.
+func (s *Server) reply(ctx context.Context, x *exchange, data wire.Data, err error) (int, []byte) {
+	code, status := wire.CodeOf(err)
+	if transport, ok := errors.AsType[transportError](err); ok {
+		status = int(transport)
+	}
+	if code == wire.CodeInternal {
+		s.log.LogAttrs(ctx, slog.LevelError, "request failed",
+			slog.String("log_uuid", x.record.LogUUID),
+			slog.String("endpoint", x.record.Endpoint),
+			slog.Any("error", err))
+	}
+	x.record.Code, x.record.Status = int(code), status
+	return status, wire.AppendReply(make([]byte, 0, 512), code, data, x.record.LogUUID)
+}
+
+// finish hands the record over and counts the request.
+func (s *Server) finish(ctx context.Context, x *exchange) {
+	took := s.now().Sub(x.start)
+	x.record.TookNanos = took.Nanoseconds()
+	x.record.Checks = x.trail.Checks()
+	s.o.Metrics.request(x.record.Endpoint, x.record.Code, took)
+	s.log.LogAttrs(ctx, slog.LevelDebug, "request",
+		slog.String("log_uuid", x.record.LogUUID),
+		slog.String("endpoint", x.record.Endpoint),
+		slog.String("agent", x.record.AgentID),
+		slog.Int("code", x.record.Code),
+		slog.Duration("took", took))
+	s.recorder.add(x.record)
+}

@@ -128,7 +128,7 @@ func (t *table[T]) decode(doc string) (*T, error) {
 func (t *table[T]) encode(value *T) (string, error) {
 	doc, err := json.Marshal(value)
 	if err != nil {
-		return "", fmt.Errorf("sqlite: a document for %s: %w", t.name, err)
+		return "", verdict{fmt.Errorf("sqlite: a document for %s: %w", t.name, err)}
 	}
 	return string(doc), nil
 }

@@ -237,7 +237,8 @@ func (db *database) change(ctx context.Context, do func(*sql.Tx) error) error {
 		return err
 	}
 	if err := do(tx); err != nil {
-		return errors.Join(err, tx.Rollback())
+		_ = tx.Rollback() // SQLite may have done so itself
+		return err
 	}
 	return db.commit(tx)
 }

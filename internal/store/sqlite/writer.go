@@ -211,7 +211,8 @@ func (w *writer) write(ctx context.Context, group []*change) (planned []*change,
 			continue
 		}
 		if err != nil {
-			return append(planned, group[i:]...), 0, errors.Join(err, tx.Rollback())
+			_ = tx.Rollback() // SQLite may have done so itself
+			return append(planned, group[i:]...), 0, err
 		}
 		c.show = show
 		planned = append(planned, c)

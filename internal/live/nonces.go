@@ -22,8 +22,9 @@ func KeyOfNonce(agentID, nonce string) NonceKey {
 
 const nonceShards = 64
 
-// Nonces is a set of keys that forgets each one between keep and 2 × keep after
-// it was claimed. It is safe for concurrent use.
+// Nonces is a set of keys that forgets each one no sooner than keep after it was
+// claimed, and no later than 3 × keep while others come. It is safe for
+// concurrent use.
 type Nonces struct {
 	keep   time.Duration
 	shards [nonceShards]nonceShard

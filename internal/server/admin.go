@@ -32,7 +32,12 @@ func (s *Server) Admin() http.Handler {
 		mux.Handle("GET /debug/pprof/"+name, s.operators(h))
 	}
 	mux.HandleFunc("/", notFound)
-	return s.guard(http.NewCrossOriginProtection().Handler(jsonErrors(mux)))
+	// A page elsewhere, open in an operator's browser, must not change anything.
+	origin := http.NewCrossOriginProtection()
+	origin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		writeFault(w, http.StatusForbidden, admin.FaultDetail{Code: "cross_origin", Message: "this request comes from another site's page"})
+	}))
+	return s.guard(origin.Handler(jsonErrors(mux)))
 }
 
 // guard turns a panic into an answer, and keeps every answer out of caches.

@@ -46,6 +46,7 @@ type Server struct {
 	now      func() time.Time
 	log      *slog.Logger
 	recorder *recorder
+	pinger   *pinger
 	v2       map[string]endpoint
 	draining atomic.Bool
 }
@@ -63,6 +64,7 @@ func New(o Options) *Server {
 	}
 	s := &Server{o: o, now: o.Now, log: o.Log}
 	s.recorder = newRecorder(o.Stores.History, o.Metrics, o.Log)
+	s.pinger = &pinger{stores: o.Stores, now: o.Now, log: o.Log}
 	s.v2 = s.endpoints()
 	o.Metrics.observe(o.Stores)
 	return s

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -40,11 +41,12 @@ func New(o Options) *Client {
 
 // Path joins segments, each escaped, behind the API's prefix.
 func Path(segments ...string) string {
-	path := Prefix
+	var path strings.Builder
+	path.WriteString(Prefix)
 	for _, s := range segments {
-		path += "/" + url.PathEscape(s)
+		path.WriteString("/" + url.PathEscape(s))
 	}
-	return path
+	return path.String()
 }
 
 // Do makes one call. in, if not nil, is sent as JSON; the answer is read into
@@ -111,9 +113,7 @@ const pageSize = 1000
 // "before" for the audit.
 func List[T any](ctx context.Context, c *Client, path string, query url.Values, cursor string, each func(T) bool) error {
 	q := url.Values{}
-	for name, values := range query {
-		q[name] = values
-	}
+	maps.Copy(q, query)
 	q.Set("limit", strconv.Itoa(pageSize))
 	for {
 		var page Page[T]

@@ -232,7 +232,7 @@ func TestEnd(t *testing.T) {
 	must(t, err)
 	_, err = w.End(t.Context(), s.ID, rollcall.EndLeft)
 	wantErr(t, err, rollcall.ErrNotFound)
-	_, err = w.Service.Session(t.Context(), s.ID)
+	_, err = w.Session(t.Context(), s.ID)
 	wantErr(t, err, rollcall.ErrNotFound)
 	if n := w.active(t); n != 0 {
 		t.Errorf("a check shows %d sessions, want 0", n)

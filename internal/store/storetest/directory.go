@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -55,14 +56,11 @@ func testTablePages(t *testing.T, f *fixture) {
 	for _, row := range rows {
 		list, err := members.List(ctx, row.prefix, row.after, row.limit)
 		must(t, err)
-		got := ""
-		for i, m := range list {
-			if i > 0 {
-				got += " "
-			}
-			got += m.Username
+		var names []string
+		for _, m := range list {
+			names = append(names, m.Username)
 		}
-		if got != row.want {
+		if got := strings.Join(names, " "); got != row.want {
 			t.Errorf("List(%q, %q, %d): got %q, want %q", row.prefix, row.after, row.limit, got, row.want)
 		}
 	}
@@ -152,14 +150,14 @@ func testAudit(t *testing.T, f *fixture) {
 	wantErr(t, branches.Delete(ctx, f.entry("nothing", "b1"), "b1"), rollcall.ErrNotFound)
 	all, err := f.Directory.Audit(ctx, 0, 100)
 	must(t, err)
-	got := ""
+	var actions []string
 	for i, e := range all {
-		got += e.Action + " "
+		actions = append(actions, e.Action)
 		if e.Actor != "test" || e.Subject != "b1" || e.Detail != "detail" || !e.At.Equal(f.now) || i > 0 && e.Seq >= all[i-1].Seq {
 			t.Errorf("entry %+v", e)
 		}
 	}
-	if got != "delete change create " {
+	if got := strings.Join(actions, " "); got != "delete change create" {
 		t.Fatalf("got entries %q, want those of the changes that were made, newest first", got)
 	}
 	page, err := f.Directory.Audit(ctx, all[0].Seq, 1)

@@ -506,3 +506,30 @@ func TestTrailTellsTheReason(t *testing.T) {
 		t.Errorf("got checks %q, want %q", got, want)
 	}
 }
+
+// A token that was proved once is not good for ever: the clock, its agent and
+// its key are looked at every time.
+func TestProvedTokensExpire(t *testing.T) {
+	w := newWorld(t)
+	token := w.token(t, "one")
+	check := func() error {
+		c := w.call("one", `{"username":"player001"}`)
+		c.token = token
+		return w.authenticate(t, c)
+	}
+	issued := w.now.Truncate(time.Second)
+	for _, step := range []struct {
+		at   time.Duration
+		want error
+	}{{0, nil}, {time.Hour, nil}, {time.Hour + 59*time.Second, nil}, {time.Hour + time.Minute, rollcall.ErrAuthentication}, {0, nil}} {
+		w.now = issued.Add(step.at)
+		if err := check(); !errors.Is(err, step.want) {
+			t.Errorf("after %s: got %v, want %v", step.at, err, step.want)
+		}
+	}
+	other := w.call("two", `{"username":"player001"}`)
+	other.token = token
+	if err := w.authenticate(t, other); !errors.Is(err, rollcall.ErrAuthentication) {
+		t.Errorf("another agent: got %v", err)
+	}
+}

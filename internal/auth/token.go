@@ -42,6 +42,8 @@ type tokens struct {
 	now       func() time.Time
 	// opened holds an *openedKey for each kid, so that a key is opened once.
 	opened sync.Map
+	// proved are the tokens whose signature has been found good.
+	proved memory
 }
 
 type openedKey struct {
@@ -59,7 +61,7 @@ func (t *tokens) issue(ctx context.Context, agent *roll.Agent) (string, error) {
 		return "", errors.New("no token key: the service was not prepared")
 	}
 	newest := keys[len(keys)-1]
-	raw, err := t.open(newest)
+	key, err := t.open(newest)
 	if err != nil {
 		return "", err
 	}
@@ -73,34 +75,78 @@ func (t *tokens) issue(ctx context.Context, agent *roll.Agent) (string, error) {
 		ExpiresAt: jwt.NewNumericDate(issued.Add(wire.AccessTokenLifetime)),
 	})
 	token.Header["kid"] = newest.ID
-	return token.SignedString(raw)
+	return token.SignedString(key.raw)
 }
 
 // verify returns rollcall.ErrAuthentication unless token is one that issue made
 // for agent, it is not expired and neither it nor its key was revoked.
+//
+// The signature of a token is proved once, which is most of the work; what may
+// change since then, the clock, the agent and the key, is looked at every time.
 func (t *tokens) verify(ctx context.Context, token string, agent *roll.Agent) error {
-	var c claims
-	var fault error // ours, not the token's
-	_, err := jwt.ParseWithClaims(token, &c, func(parsed *jwt.Token) (any, error) {
-		raw, err := t.key(ctx, parsed.Header["kid"])
-		if err != nil && !errors.Is(err, errKid) {
-			fault = err
+	p, known := t.proved.get(token)
+	if known {
+		current, err := t.directory.TokenKeys().Get(ctx, p.key.ID)
+		if err != nil && !errors.Is(err, rollcall.ErrNotFound) {
+			return err
 		}
-		return raw, err
-	},
-		jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}),
-		jwt.WithExpirationRequired(),
-		jwt.WithIssuedAt(),
-		jwt.WithLeeway(leeway),
-		jwt.WithStrictDecoding(),
-		jwt.WithTimeFunc(t.now))
+		known = current == p.key
+	}
+	if !known {
+		var err error
+		if p, err = t.prove(ctx, token); err != nil {
+			return err
+		}
+		t.proved.put(token, p)
+	}
+	return t.check(&p.claims, agent)
+}
+
+// A proof is a token whose signature is good: what it says, and the key.
+type proof struct {
+	claims claims
+	key    *roll.TokenKey
+}
+
+var parser = jwt.NewParser(
+	jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}),
+	jwt.WithStrictDecoding(),
+	jwt.WithoutClaimsValidation()) // check does that
+
+// prove looks at the token's form and signature.
+func (t *tokens) prove(ctx context.Context, token string) (*proof, error) {
+	p := &proof{}
+	var fault error // ours, not the token's
+	_, err := parser.ParseWithClaims(token, &p.claims, func(parsed *jwt.Token) (any, error) {
+		key, err := t.key(ctx, parsed.Header["kid"])
+		if err != nil {
+			if !errors.Is(err, errKid) {
+				fault = err
+			}
+			return nil, err
+		}
+		p.key = key.of
+		return key.raw, nil
+	})
 	switch {
 	case fault != nil:
-		return fault
+		return nil, fault
 	case err != nil:
-		return fmt.Errorf("%w: %w", rollcall.ErrAuthentication, err)
-	case c.IssuedAt == nil:
-		return fmt.Errorf("%w: token has no iat", rollcall.ErrAuthentication)
+		return nil, fmt.Errorf("%w: %w", rollcall.ErrAuthentication, err)
+	}
+	return p, nil
+}
+
+// check looks at what the claims say to the present and to the agent.
+func (t *tokens) check(c *claims, agent *roll.Agent) error {
+	now := t.now()
+	switch {
+	case c.IssuedAt == nil || c.ExpiresAt == nil:
+		return fmt.Errorf("%w: token has no iat or no exp", rollcall.ErrAuthentication)
+	case !now.Before(c.ExpiresAt.Add(leeway)):
+		return fmt.Errorf("%w: token is expired since %s", rollcall.ErrAuthentication, now.Sub(c.ExpiresAt.Time).Round(time.Second))
+	case now.Add(leeway).Before(c.IssuedAt.Time):
+		return fmt.Errorf("%w: token is not valid yet: its iat is %s ahead", rollcall.ErrAuthentication, c.IssuedAt.Sub(now).Round(time.Second))
 	case c.AgentID != agent.ID || agent.ID == "":
 		return fmt.Errorf("%w: token is another agent's", rollcall.ErrAuthentication)
 	case c.IssuedAt.Before(agent.TokensNotBefore):
@@ -113,7 +159,7 @@ var errKid = errors.New("token key is unknown")
 
 // key returns the key that a token's kid names. The error does not repeat the
 // kid, which is the sender's to choose.
-func (t *tokens) key(ctx context.Context, kid any) ([]byte, error) {
+func (t *tokens) key(ctx context.Context, kid any) (*openedKey, error) {
 	id, ok := kid.(string)
 	if !ok || !rollcall.ValidID(id) {
 		return nil, errKid
@@ -128,14 +174,46 @@ func (t *tokens) key(ctx context.Context, kid any) ([]byte, error) {
 	return t.open(key)
 }
 
-func (t *tokens) open(key *roll.TokenKey) ([]byte, error) {
+func (t *tokens) open(key *roll.TokenKey) (*openedKey, error) {
 	if have, ok := t.opened.Load(key.ID); ok && have.(*openedKey).of == key {
-		return have.(*openedKey).raw, nil
+		return have.(*openedKey), nil
 	}
 	raw, err := t.vault.Open(roll.TokenKeyContext(key.ID), key.Sealed)
 	if err != nil {
 		return nil, err
 	}
-	t.opened.Store(key.ID, &openedKey{of: key, raw: raw})
-	return raw, nil
+	opened := &openedKey{of: key, raw: raw}
+	t.opened.Store(key.ID, opened)
+	return opened, nil
+}
+
+// memoryLimit bounds a generation of remembered tokens: a few MB.
+const memoryLimit = 8192
+
+// A memory remembers tokens in two generations, so that it is bounded and those
+// in use stay. Only tokens of our own making get in.
+type memory struct {
+	mu            sync.RWMutex
+	young, former map[string]*proof
+}
+
+func (m *memory) get(token string) (*proof, bool) {
+	m.mu.RLock()
+	p, ok := m.young[token]
+	former, old := m.former[token]
+	m.mu.RUnlock()
+	if !ok && old {
+		m.put(token, former) // it is in use
+		return former, true
+	}
+	return p, ok
+}
+
+func (m *memory) put(token string, p *proof) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.young == nil || len(m.young) >= memoryLimit {
+		m.former, m.young = m.young, make(map[string]*proof)
+	}
+	m.young[token] = p
 }

@@ -43,6 +43,7 @@ var arrows = []arrow{
 	{place: "wire", ours: []string{"."}},
 	{place: "client", ours: []string{".", "wire"}},
 	{place: "conform", ours: []string{".", "wire", "client"}},
+	{place: "internal/admin", ours: []string{"."}},
 	{place: "internal/vault"},
 	{place: "internal/live", ours: []string{".", "internal/roll"}},
 	{
@@ -64,10 +65,10 @@ var arrows = []arrow{
 	{place: "internal/store", ours: []string{anything}, theirs: []string{anything}},
 	{
 		place:  "internal/server",
-		ours:   []string{".", "wire", "internal/roll", "internal/auth", "internal/console", "internal/vault"},
+		ours:   []string{".", "wire", "internal/admin", "internal/auth", "internal/console", "internal/roll", "internal/vault"},
 		theirs: []string{anything}, tests: []string{"client", "conform", "internal/store/memory"},
 	},
-	{place: "internal/console", ours: []string{".", "internal/roll", "internal/auth"}, theirs: []string{anything}},
+	{place: "internal/console", ours: []string{".", "internal/admin", "internal/auth", "internal/roll"}, theirs: []string{anything}},
 	{place: "rollcalltest", ours: []string{anything}, theirs: []string{anything}},
 	{place: "bench", ours: []string{".", "wire", "client"}, theirs: []string{anything}},
 	{place: "examples/*", ours: []string{".", "client"}},
@@ -140,8 +141,16 @@ func isAt(place, folder string) bool { return place == folder || strings.HasPref
 // would pass from the cache after they changed.
 func TestArrows(t *testing.T) {
 	files := 0
+	unknown := map[string]bool{}
 	for place, name := range goFiles(t) {
 		files++
+		if _, ok := ruleOf(place); !ok {
+			if !unknown[place] {
+				t.Error(fault(place, "", false))
+			}
+			unknown[place] = true
+			continue
+		}
 		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
 		if err != nil {
 			t.Error(err)
@@ -155,9 +164,6 @@ func TestArrows(t *testing.T) {
 			if why := fault(place, target, strings.HasSuffix(name, "_test.go")); why != "" {
 				t.Errorf("%s: %s", name, why)
 			}
-		}
-		if _, ok := ruleOf(place); !ok && len(file.Imports) == 0 {
-			t.Errorf("%s: %s", name, fault(place, "", false))
 		}
 	}
 	if files < 10 {
@@ -218,6 +224,8 @@ func TestArrowsFail(t *testing.T) {
 		{"client", m + "internal/auth", false, false},
 		{"client", m + "internal/vault", true, false},
 		{"client", "github.com/golang-jwt/jwt/v5", false, false},
+		{"internal/admin", module, false, true},
+		{"internal/admin", m + "internal/roll", false, false},
 		{"internal/vault", "crypto/hkdf", false, true},
 		{"internal/vault", module, false, false},
 		{"internal/vault", "golang.org/x/crypto/argon2", false, false},

@@ -3,6 +3,7 @@ package wire
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -346,10 +347,8 @@ type nameSet struct {
 
 // add reports whether name was not there yet.
 func (s *nameSet) add(name string) bool {
-	for _, have := range s.few[:min(s.n, len(s.few))] {
-		if have == name {
-			return false
-		}
+	if slices.Contains(s.few[:min(s.n, len(s.few))], name) {
+		return false
 	}
 	if s.n < len(s.few) {
 		s.few[s.n] = name

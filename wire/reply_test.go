@@ -49,7 +49,8 @@ func TestReplyGolden(t *testing.T) {
 		{"online", OnlineResponse{UserList: []string{"a", "b"}, Counts: 2}, start + `,"data":{"userList":["a","b"],"counts":2}` + end},
 		{"nobody online", OnlineResponse{UserList: []string{}}, start + `,"data":{"userList":[],"counts":0}` + end},
 		{
-			"launch", OpenGameResponse{GameLaunchURL: "https://g.example/?t=x", Mode: rollcall.ModeDemo},
+			"launch",
+			OpenGameResponse{GameLaunchURL: "https://g.example/?t=x", Mode: rollcall.ModeDemo},
 			start + `,"data":{"gameLaunchHtml":null,"gameLaunchUrl":"https://g.example/?t=x","mode":"demo"}` + end,
 		},
 	}

@@ -380,6 +380,11 @@ func TestAPIKeyHides(t *testing.T) {
 		log := slog.New(h)
 		log.Info("x", slog.Any("key", key), slog.Any("key", *key), slog.Any("key", holder{key}))
 	}
+	for _, want := range []string{`key=APIKey(hidden)`, `"key":"APIKey(hidden)"`} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("a log has not %s", want)
+		}
+	}
 	text, err := json.Marshal([]any{key, *key, holder{key}})
 	if err != nil {
 		t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 )
 
@@ -71,6 +72,9 @@ func New(masterKey string) (*Vault, error) {
 	}
 	return &Vault{id: [4]byte(id), aead: aead, hashKey: hashKey}, nil
 }
+
+// Format hides the keys from every verb of every format.
+func (Vault) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "Vault(hidden)") }
 
 // derive gives each purpose a key of its own, so that no value made for one is
 // of use to another.

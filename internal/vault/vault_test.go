@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -194,5 +195,19 @@ func TestNewKey(t *testing.T) {
 		}
 		seen[key] = true
 		mustNew(t, key)
+	}
+}
+
+func TestVaultHidesItself(t *testing.T) {
+	v, err := New(NewKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, format := range []string{"%v", "%+v", "%#v", "%d", "%x", "%s"} {
+		for _, value := range []any{v, *v} {
+			if got := fmt.Sprintf(format, value); got != "Vault(hidden)" {
+				t.Errorf("%s: got %s", format, got)
+			}
+		}
 	}
 }

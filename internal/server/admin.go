@@ -49,6 +49,7 @@ func (s *Server) guard(h http.Handler) http.Handler {
 			}
 		}()
 		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
 		h.ServeHTTP(w, r)
 	})
 }

@@ -12,7 +12,9 @@ import (
 const (
 	// recordQueue is how many records may wait; at 300 bytes each, some MB.
 	recordQueue = 16384
-	recordBatch = 1000
+	// recordBatch is small, since a batch takes the processor from requests where
+	// there is but one: with 1000, p99 was 54 ms on one core, with 100 14 ms.
+	recordBatch = 100
 	// recordEvery bounds how long a record waits to be stored.
 	recordEvery = 250 * time.Millisecond
 	// recordTimeout bounds how long one batch may take.

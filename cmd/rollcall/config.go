@@ -141,15 +141,14 @@ func readEnviron(f *pflag.FlagSet, environ []string) (map[string]setting, error)
 
 // foreignEnv reports whether a variable of our prefix is not a server's setting:
 // those of the other commands, of the tests, and those that Kubernetes sets in
-// every pod beside a Service named rollcall.
+// every pod beside a Service named rollcall or rollcall-something.
 func foreignEnv(env string) bool {
 	switch env {
-	case envMasterKey, envPrefix + "CONFIG", envPrefix + "CREDENTIALS", envPrefix + "ADMIN_URL", envPrefix + "ADMIN_TOKEN", envPrefix + "PORT":
+	case envMasterKey, envPrefix + "CONFIG", envPrefix + "CREDENTIALS", envPrefix + "ADMIN_URL", envPrefix + "ADMIN_TOKEN":
 		return true
 	}
-	return strings.HasPrefix(env, envPrefix+"TEST_") ||
-		strings.HasPrefix(env, envPrefix+"SERVICE_") ||
-		strings.HasPrefix(env, envPrefix+"PORT_")
+	return strings.HasPrefix(env, envPrefix+"TEST_") || strings.HasSuffix(env, "_PORT") ||
+		strings.Contains(env, "_SERVICE_") || strings.Contains(env, "_PORT_")
 }
 
 // readConfigFile returns the settings of a YAML file of scalars, by flag name;

@@ -36,7 +36,7 @@ type world struct {
 	nonces  atomic.Int64
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{now: time.UnixMilli(1769745532582), keys: make(map[string]roll.NewKeys)}
 	var err error
@@ -81,7 +81,7 @@ func (w *world) call(agentID, plaintext string) *call {
 	}
 }
 
-func (c *call) wire(t *testing.T) (wire.Header, string) {
+func (c *call) wire(t testing.TB) (wire.Header, string) {
 	t.Helper()
 	key, err := wire.ParseAPIKey(c.apiKey)
 	if err != nil {
@@ -106,7 +106,7 @@ func (w *world) authenticate(t *testing.T, c *call) error {
 	return err
 }
 
-func (w *world) login(t *testing.T, c *call) (string, error) {
+func (w *world) login(t testing.TB, c *call) (string, error) {
 	t.Helper()
 	h, cipherText := c.wire(t)
 	return w.auth.Login(t.Context(), h, cipherText, roll.NewTrail(func() time.Time { return w.now }))
@@ -116,7 +116,7 @@ func (w *world) secret(agentID string) string {
 	return fmt.Sprintf(`{"agentId":%q,"secret":%q}`, agentID, w.keys[agentID].SecretKey)
 }
 
-func (w *world) token(t *testing.T, agentID string) string {
+func (w *world) token(t testing.TB, agentID string) string {
 	t.Helper()
 	token, err := w.login(t, w.call(agentID, w.secret(agentID)))
 	if err != nil {
@@ -531,5 +531,40 @@ func TestProvedTokensExpire(t *testing.T) {
 	other.token = token
 	if err := w.authenticate(t, other); !errors.Is(err, rollcall.ErrAuthentication) {
 		t.Errorf("another agent: got %v", err)
+	}
+}
+
+// BenchmarkRefusals is the time of each refusal with code 83: near alike, so that
+// it does not tell which check refused.
+func BenchmarkRefusals(b *testing.B) {
+	w := newWorld(b)
+	token := w.token(b, "one")
+	if _, err := w.service.SetAgentStatus(b.Context(), "test", "two", rollcall.AgentBlocked); err != nil {
+		b.Fatal(err)
+	}
+	forged := token[:len(token)-2] + "AA"
+	for _, row := range []struct {
+		name   string
+		change func(c *call)
+	}{
+		{"agent-unknown", func(c *call) { c.agentID, c.token = "three", forged }},
+		{"agent-blocked", func(c *call) { c.agentID, c.token = "two", forged }},
+		{"clock", func(c *call) { c.at, c.token = w.now.Add(time.Hour), forged }},
+		{"signature", func(c *call) {
+			c.token = forged
+			c.after = func(h *wire.Header, _ *string) { h.Nonce = strings.Repeat("z", 32) }
+		}},
+		{"token", func(c *call) { c.token = forged }},
+	} {
+		b.Run(row.name, func(b *testing.B) {
+			c := w.call("one", `{"username":"player001"}`)
+			row.change(c)
+			h, cipherText := c.wire(b)
+			for b.Loop() {
+				if _, _, err := w.auth.Authenticate(b.Context(), h, cipherText, nil); !errors.Is(err, rollcall.ErrAuthentication) {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

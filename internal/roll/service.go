@@ -80,7 +80,12 @@ type Caller struct {
 }
 
 const (
-	sweepEvery = time.Second
+	// sweepEvery also bounds how long a lease has ended in memory before it has
+	// in the store: a server that is killed in between shows the session once
+	// more.
+	sweepEvery = 100 * time.Millisecond
+	// sweepAgain is when a sweep that failed is tried again.
+	sweepAgain = time.Second
 	sweepLimit = 1000
 	pruneEvery = time.Minute
 	pruneLimit = 5000
@@ -97,25 +102,30 @@ func (s *Service) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-sweep.C:
-			s.repeat(ctx, "expire sessions", sweepLimit, s.expireSome)
+			next := sweepEvery
+			if !s.repeat(ctx, "expire sessions", sweepLimit, s.expireSome) {
+				next = sweepAgain
+			}
+			sweep.Reset(next)
 		case <-prune.C:
 			s.repeat(ctx, "prune request records", pruneLimit, s.pruneSome)
 		}
 	}
 }
 
-// repeat calls some until it has less to do than it may do at once. What fails
-// is tried again at the next tick.
-func (s *Service) repeat(ctx context.Context, what string, limit int, some func(context.Context) (int, error)) {
+// repeat calls some until it has less to do than it may do at once, and reports
+// whether all went well.
+func (s *Service) repeat(ctx context.Context, what string, limit int, some func(context.Context) (int, error)) bool {
 	for ctx.Err() == nil {
 		n, err := some(ctx)
 		if err != nil && ctx.Err() == nil {
 			s.log.LogAttrs(ctx, slog.LevelError, "sweep", slog.String("task", what), slog.Any("error", err))
 		}
 		if err != nil || n < limit {
-			return
+			return err == nil
 		}
 	}
+	return true
 }
 
 func (s *Service) expireSome(ctx context.Context) (int, error) {

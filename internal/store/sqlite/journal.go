@@ -138,7 +138,7 @@ func (j *journal) begin(number int) error {
 		err = errors.Join(f.Sync(), syncDir(j.dir))
 	}
 	if err != nil {
-		return errors.Join(err, f.Close())
+		return errors.Join(err, f.Close(), os.Remove(f.Name())) // to try again under its name
 	}
 	j.file, j.offset, j.number, j.begun = f, headerSize+recordSize, number, j.now()
 	return nil
@@ -219,25 +219,27 @@ func (j *journal) run() {
 		case <-tick.C:
 		}
 		if err := j.sync(); err != nil {
-			j.log.Error("nonce journal: claims are refused from now on", slog.Any("error", err))
+			j.log.Error("nonce journal", slog.Any("error", err), slog.Bool("refusing_claims_until_restart", j.broken.Load() != nil))
+		}
+		if j.broken.Load() != nil {
 			return
 		}
 	}
 }
 
 // sync moves the mark, makes all that is written durable and wakes who waits for
-// it. After an error of fsync nobody knows what is on the disk, so the journal
+// it. What cannot be written, as on a full disk, is tried again at the next
+// tick. After an error of fsync nobody knows what is on the disk, so the journal
 // is broken from then on: claims are refused until the next start, which reads
 // the disk itself.
 func (j *journal) sync() error {
 	file, waiters, mark, err := j.prepareSync()
-	if file != nil && err == nil {
-		err = file.Sync()
-	}
-	if err != nil {
-		j.broken.Store(&err)
-	} else if file != nil {
-		j.mark.Store(mark)
+	if file != nil {
+		if err = file.Sync(); err != nil {
+			j.broken.Store(&err)
+		} else {
+			j.mark.Store(mark)
+		}
 	}
 	for _, w := range waiters {
 		w <- err
@@ -246,36 +248,45 @@ func (j *journal) sync() error {
 }
 
 // prepareSync takes over those who wait; what they wrote is in the file. A nil
-// file means that there is nothing to sync.
+// file means that there is nothing to sync, or an error that hurts nobody but
+// them.
 func (j *journal) prepareSync() (file *os.File, waiters []chan error, mark int64, err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if !j.dirty {
 		return nil, nil, 0, nil
 	}
-	waiters, j.waiters, j.dirty = j.waiters, nil, false
-	at := j.now().Add(markAhead)
-	mark = max(at.UnixMilli(), j.mark.Load())
+	waiters, j.waiters = j.waiters, nil
 	if j.now().Sub(j.begun) >= j.keep {
 		if err := j.rotate(); err != nil {
-			return j.file, waiters, mark, err
+			return nil, waiters, 0, err
 		}
 	}
-	err = j.append(record{markKey, time.UnixMilli(mark)})
-	return j.file, waiters, mark, err
+	mark = max(j.now().Add(markAhead).UnixMilli(), j.mark.Load())
+	if err := j.append(record{markKey, time.UnixMilli(mark)}); err != nil {
+		return nil, waiters, 0, err
+	}
+	j.dirty = false
+	return j.file, waiters, mark, nil
 }
 
 // rotate begins a new segment and deletes those of which everything may be
 // forgotten: all but the last two, each of which took keep to fill.
 func (j *journal) rotate() error {
 	old := j.file
-	if err := errors.Join(old.Sync(), j.begin(j.number+1), old.Close()); err != nil {
+	if err := old.Sync(); err != nil {
+		j.broken.Store(&err)
 		return err
 	}
+	if err := j.begin(j.number + 1); err != nil {
+		return err
+	}
+	_ = old.Close() // it is synced
 	j.former = append(j.former, old.Name())
 	for len(j.former) > 2 {
+		// One that cannot be deleted takes some room and does no harm.
 		if err := os.Remove(j.former[0]); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return err
+			j.log.Warn("nonce journal: an old segment stays", slog.Any("error", err))
 		}
 		j.former = j.former[1:]
 	}

@@ -263,6 +263,48 @@ func truncateUnsynced(t *testing.T, dir string, synced int64) {
 	must(t, os.Truncate(paths[len(paths)-1], synced))
 }
 
+// A journal that cannot be written refuses claims, and goes on when it can be.
+func TestJournalThatCannotBeWritten(t *testing.T) {
+	c := &clock{now: time.UnixMilli(1_770_000_000_000)}
+	s := open(t, t.TempDir(), Options{MaxClockSkew: storetest.MaxClockSkew, Now: c.Now})
+	defer func() { must(t, s.Close()) }()
+	j := s.nonces.journal
+	claim(t, s, "before", c.Now())
+	readOnly, err := os.Open(j.file.Name())
+	must(t, err)
+	defer readOnly.Close()
+	swap := func(f *os.File) *os.File {
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		was := j.file
+		j.file = f
+		return was
+	}
+	whole := swap(readOnly)
+	for i, ahead := range []time.Duration{0, time.Minute} {
+		_, err := s.nonces.Claim(t.Context(), "a1", fmt.Sprint("refused", i), c.Now().Add(ahead))
+		if !errors.Is(err, rollcall.ErrUnavailable) {
+			t.Errorf("got %v, want ErrUnavailable", err)
+		}
+	}
+	j.mu.Lock()
+	j.dirty = true // what is to be synced cannot be either
+	j.mu.Unlock()
+	if err := j.sync(); err == nil {
+		t.Error("a sync that could not write its mark was good")
+	}
+	swap(whole)
+	must(t, j.sync())
+	for i, ahead := range []time.Duration{0, time.Minute} {
+		if !claim(t, s, fmt.Sprint("after", i), c.Now().Add(ahead)) {
+			t.Error("a claim was refused after the fault had passed")
+		}
+	}
+	if claim(t, s, "refused0", c.Now()) {
+		t.Error("a claim that was not answered was answered later: it may have been written")
+	}
+}
+
 // A claim beyond the mark is on the disk when it is answered; one up to it need
 // not be.
 func TestClaimsBeyondTheMarkAreSynced(t *testing.T) {

@@ -121,7 +121,19 @@ func (s *Server) Run(ctx context.Context, v2, admin net.Listener) error {
 	err := s.drain(context.WithoutCancel(ctx), v2Server)
 	stopRecording()
 	<-recorded
-	return errors.Join(err, adminServer.Close(), group.Wait())
+	return errors.Join(err, s.closeAdmin(adminServer), group.Wait())
+}
+
+// adminPatience is how long operators' calls in flight may take at the end.
+const adminPatience = 2 * time.Second
+
+func (s *Server) closeAdmin(server *http.Server) error {
+	ctx, cancel := context.WithTimeout(context.Background(), adminPatience)
+	defer cancel()
+	if err := server.Shutdown(ctx); err != nil {
+		return server.Close() // a profile, or somebody who never ends
+	}
+	return nil
 }
 
 func (s *Server) drain(ctx context.Context, v2 *http.Server) error {

@@ -35,7 +35,7 @@ var (
 	// ErrGameRestricted: the agent may not offer this game (86).
 	ErrGameRestricted = errors.New("game restricted")
 	// ErrUnavailable: a store does not answer or the service is overloaded;
-	// nothing was changed and the same call may be tried again (7, with HTTP 503).
+	// nothing was promised and the same call may be tried again (7, with HTTP 503).
 	ErrUnavailable = errors.New("service unavailable")
 )
 

@@ -7,7 +7,6 @@ import (
 	"cmp"
 	"container/heap"
 	"hash/maphash"
-	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -52,13 +51,11 @@ type idShard struct {
 type entry struct {
 	session rollcall.Session
 	seen    atomic.Int64 // Unix ns
-	// expires is in Unix ns, or expiring once Expired has handed the session
-	// out: from then on nothing renews it.
+	// expires is in Unix ns, and negative once Expired has handed the session
+	// out: from then on it is active at no time, and nothing renews it.
 	expires atomic.Int64
 	removed bool // under the member shard's lock
 }
-
-const expiring = math.MinInt64
 
 // NewIndex returns an empty Index.
 func NewIndex() *Index {
@@ -226,8 +223,17 @@ func (x *Index) Renew(id, gameServer string, now time.Time, lease time.Duration)
 			return false
 		}
 		if e.expires.CompareAndSwap(have, max(have, want)) {
-			e.seen.Store(max(e.seen.Load(), now.UnixNano()))
+			e.see(now.UnixNano())
 			return true
+		}
+	}
+}
+
+// see notes a Heartbeat; one that was overtaken changes nothing.
+func (e *entry) see(at int64) {
+	for have := e.seen.Load(); have < at; have = e.seen.Load() {
+		if e.seen.CompareAndSwap(have, at) {
+			return
 		}
 	}
 }
@@ -267,12 +273,12 @@ func (m *memberShard) expired(now int64, limit int, found []rollcall.Session) []
 	return found
 }
 
-// endBy marks an entry whose lease has ended by now as expiring. It returns the
-// end of the lease where that is later.
+// endBy ends an entry for good whose lease has ended by now. It returns the end
+// of the lease where that is later.
 func (e *entry) endBy(now int64) int64 {
 	for {
 		have := e.expires.Load()
-		if have > now || have == expiring || e.expires.CompareAndSwap(have, expiring) {
+		if have > now || have < 0 || e.expires.CompareAndSwap(have, -have) {
 			return have
 		}
 	}
@@ -324,14 +330,12 @@ func (s *idShard) appendActive(list []rollcall.Session, agentID string, now time
 
 func (e *entry) activeAt(now time.Time) bool { return e.expires.Load() > now.UnixNano() }
 
-// snapshot returns the session as it is now; of one that is expiring, with the
-// lease that it was stored with.
+// snapshot returns the session as it is now.
 func (e *entry) snapshot() rollcall.Session {
 	s := e.session
+	expires := e.expires.Load()
 	s.SeenAt = time.Unix(0, e.seen.Load())
-	if at := e.expires.Load(); at != expiring {
-		s.ExpiresAt = time.Unix(0, at)
-	}
+	s.ExpiresAt = time.Unix(0, max(expires, -expires))
 	return s
 }
 

@@ -196,7 +196,7 @@ func (s *Server) refuse(ctx context.Context, w http.ResponseWriter, err error) {
 		w.Header().Set("WWW-Authenticate", "Bearer")
 	case http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", "1")
-		detail = s.logged(ctx, code, "a store does not answer; nothing was changed", err)
+		detail = s.logged(ctx, code, "a store does not answer; nothing is promised to have been changed", err)
 	case http.StatusInternalServerError:
 		detail = s.logged(ctx, code, "internal error", err)
 	}

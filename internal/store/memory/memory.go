@@ -3,6 +3,7 @@
 package memory
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -15,9 +16,10 @@ import (
 	"github.com/rollcall-server/rollcall/internal/roll"
 )
 
-// Options configure a Store.
+// Options configure a Store. The zero value works.
 type Options struct {
-	// MaxClockSkew sets how long nonces are remembered: twice as long.
+	// MaxClockSkew sets how long nonces are remembered: twice as long at least;
+	// 0: 5 min (spec 2).
 	MaxClockSkew time.Duration
 	// Now is the clock by which nonces are forgotten; nil: time.Now.
 	Now func() time.Time
@@ -39,7 +41,7 @@ func New(o Options) *Store {
 	}
 	s := &Store{
 		sessions: sessions{index: live.NewIndex()},
-		nonces:   nonces{set: live.NewNonces(2 * o.MaxClockSkew), now: o.Now},
+		nonces:   nonces{set: live.NewNonces(2 * cmp.Or(o.MaxClockSkew, 5*time.Minute)), now: o.Now},
 		history:  history{of: make(map[string]rollcall.RequestRecord)},
 	}
 	d := &s.directory
@@ -207,6 +209,7 @@ func (h *history) AddRequests(_ context.Context, records []rollcall.RequestRecor
 	defer h.mu.Unlock()
 	for _, r := range records {
 		if _, have := h.of[r.LogUUID]; !have {
+			r.Checks = slices.Clone(r.Checks)
 			h.of[r.LogUUID] = r
 		}
 	}
@@ -220,6 +223,7 @@ func (h *history) Request(_ context.Context, logUUID string) (rollcall.RequestRe
 	if !have {
 		return r, rollcall.ErrNotFound
 	}
+	r.Checks = slices.Clone(r.Checks)
 	return r, nil
 }
 

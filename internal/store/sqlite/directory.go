@@ -37,7 +37,7 @@ func openDirectory(ctx context.Context, db *database) (*directory, error) {
 		adminTokens: newTable[roll.AdminToken](db, "admin_tokens", true),
 		tokenKeys:   newTable[roll.TokenKey](db, "token_keys", true),
 	}
-	return d, errors.Join(d.agents.load(ctx), d.branches.load(ctx), d.games.load(ctx), d.adminTokens.load(ctx), d.tokenKeys.load(ctx))
+	return d, errors.Join(d.agents.load(ctx), d.branches.load(ctx), d.games.load(ctx), d.adminTokens.load(ctx), d.tokenKeys.load(ctx), d.members.prepare(ctx))
 }
 
 func (d *directory) Agents() roll.Table[roll.Agent]           { return d.agents }
@@ -81,8 +81,10 @@ func addAudit(ctx context.Context, tx *sql.Tx, e rollcall.AuditEntry) error {
 type table[T any] struct {
 	db   *database
 	name string
-	// cache, where there is one, holds just what is committed.
+	// cache, where there is one, holds just what is committed; byKey, where there
+	// is none, reads one document.
 	cache *live.Table[T]
+	byKey *sql.Stmt
 	// changing keeps the cache in the order of the commits.
 	changing sync.Mutex
 }
@@ -96,6 +98,15 @@ func newTable[T any](db *database, name string, cached bool) *table[T] {
 	}
 	return t
 }
+
+// prepare readies a table without a cache. Closing the database closes the
+// statement.
+func (t *table[T]) prepare(ctx context.Context) (err error) {
+	t.byKey, err = t.db.read.PrepareContext(ctx, t.selectByKey())
+	return outage("prepare "+t.name, err)
+}
+
+func (t *table[T]) selectByKey() string { return `SELECT doc FROM ` + t.name + ` WHERE key = $1` }
 
 func (t *table[T]) load(ctx context.Context) error {
 	rows, err := t.db.read.QueryContext(ctx, `SELECT key, doc FROM `+t.name)
@@ -135,7 +146,7 @@ func (t *table[T]) encode(value *T) (string, error) {
 
 func (t *table[T]) Get(ctx context.Context, key string) (*T, error) {
 	if t.cache == nil {
-		return t.get(ctx, t.db.read, key)
+		return t.scan(t.byKey.QueryRowContext(ctx, key))
 	}
 	if value := t.cache.Get(key); value != nil {
 		return value, nil
@@ -143,14 +154,10 @@ func (t *table[T]) Get(ctx context.Context, key string) (*T, error) {
 	return nil, rollcall.ErrNotFound
 }
 
-// A querier is a database or a transaction.
-type querier interface {
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-}
-
-func (t *table[T]) get(ctx context.Context, from querier, key string) (*T, error) {
+// scan reads the document of the row that selectByKey found.
+func (t *table[T]) scan(row *sql.Row) (*T, error) {
 	var doc string
-	err := from.QueryRowContext(ctx, `SELECT doc FROM `+t.name+` WHERE key = $1`, key).Scan(&doc)
+	err := row.Scan(&doc)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, rollcall.ErrNotFound
 	}
@@ -164,9 +171,9 @@ func (t *table[T]) List(ctx context.Context, prefix, after string, limit int) ([
 	if t.cache != nil {
 		return t.cache.List(prefix, after, limit), nil
 	}
+	query, from := t.selectPage(prefix, after)
 	// A key is ASCII, so all that begin with prefix are below prefix + 0x7f.
-	rows, err := t.db.read.QueryContext(ctx,
-		`SELECT doc FROM `+t.name+` WHERE key > $1 AND key >= $2 AND key < $3 ORDER BY key LIMIT $4`, after, prefix, prefix+"\x7f", limit)
+	rows, err := t.db.read.QueryContext(ctx, query, from, prefix+"\x7f", limit)
 	if err != nil {
 		return nil, outage("list "+t.name, err)
 	}
@@ -186,6 +193,16 @@ func (t *table[T]) List(ctx context.Context, prefix, after string, limit int) ([
 	return list, outage("list "+t.name, rows.Err())
 }
 
+// selectPage returns the query of a page and its lower bound. It has one: given
+// two, SQLite may take the lower for its start and read all that is between.
+func (t *table[T]) selectPage(prefix, after string) (query, from string) {
+	above := ">="
+	if after >= prefix {
+		above, prefix = ">", after
+	}
+	return `SELECT doc FROM ` + t.name + ` WHERE key ` + above + ` $1 AND key < $2 ORDER BY key LIMIT $3`, prefix
+}
+
 func (t *table[T]) Create(ctx context.Context, entry rollcall.AuditEntry, key string, value T) error {
 	_, err := t.store(ctx, entry, key, func(tx *sql.Tx) (string, error) {
 		doc, err := t.encode(&value)
@@ -200,7 +217,7 @@ func (t *table[T]) Create(ctx context.Context, entry rollcall.AuditEntry, key st
 
 func (t *table[T]) Update(ctx context.Context, entry rollcall.AuditEntry, key string, change func(*T) error) (*T, error) {
 	return t.store(ctx, entry, key, func(tx *sql.Tx) (string, error) {
-		value, err := t.get(ctx, tx, key)
+		value, err := t.scan(tx.QueryRowContext(ctx, t.selectByKey(), key))
 		if err != nil {
 			return "", err
 		}

@@ -33,25 +33,26 @@ func (h *history) AddRequests(ctx context.Context, records []rollcall.RequestRec
 }
 
 func addRequest(ctx context.Context, add *sql.Stmt, r *rollcall.RequestRecord) error {
-	id, err := uuid.Parse(r.LogUUID)
-	if err != nil {
-		return fmt.Errorf("logUUID: %w", err)
-	}
 	doc, err := json.Marshal(r)
 	if err != nil {
 		return err
 	}
-	_, err = add.ExecContext(ctx, id[:], r.At.UnixMilli(), string(doc))
+	_, err = add.ExecContext(ctx, requestKey(r.LogUUID), r.At.UnixMilli(), string(doc))
 	return err
 }
 
-func (h *history) Request(ctx context.Context, logUUID string) (r rollcall.RequestRecord, err error) {
-	id, err := uuid.Parse(logUUID)
-	if err != nil {
-		return r, rollcall.ErrNotFound // no record has such an id
+// requestKey returns the 16 bytes of a UUID, and any other text as it is: one
+// odd record must not keep its whole batch from being stored.
+func requestKey(logUUID string) any {
+	if id, err := uuid.Parse(logUUID); err == nil {
+		return id[:]
 	}
+	return logUUID
+}
+
+func (h *history) Request(ctx context.Context, logUUID string) (r rollcall.RequestRecord, err error) {
 	var doc string
-	err = h.db.read.QueryRowContext(ctx, `SELECT doc FROM requests WHERE log_uuid = $1`, id[:]).Scan(&doc)
+	err = h.db.read.QueryRowContext(ctx, `SELECT doc FROM requests WHERE log_uuid = $1`, requestKey(logUUID)).Scan(&doc)
 	if errors.Is(err, sql.ErrNoRows) {
 		return r, rollcall.ErrNotFound
 	}

@@ -1,23 +1,14 @@
 package sqlite
 
 import (
-	"bytes"
-	"cmp"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"log/slog"
 	"os"
-	"path/filepath"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/rollcall-server/rollcall/internal/live"
 )
 
 // A journal makes claimed nonces durable without an fsync on a request's way.
@@ -35,29 +26,27 @@ import (
 // right never wait: the mark is ahead of them. One whose clock is minutes ahead
 // waits for a sync.
 //
-// Its files are segments nonces-N.log, each a header of 64 bytes and records of
-// 28, all with a CRC-32C in their last 4 bytes; numbers are big-endian:
-//
-//	header   "rollcall nonces1" | id of the boot, 44 bytes, padded with 0 | crc
-//	record   key, 16 bytes | timestamp, Unix ms, 8 bytes | crc
-//
-// The keys of 16 times 0x00 and 0xff are no nonces but the mark and the sign
-// that the journal was closed.
+// Only the goroutine of run moves the mark and changes segments, and it does
+// both without the lock while the disk works, so that no claim waits for that.
 type journal struct {
 	dir    string
 	bootID string
 	keep   time.Duration
 	now    func() time.Time
+	fsync  func(*os.File) error
 	log    *slog.Logger
 
 	mu      sync.Mutex // of writing
 	file    *os.File
 	offset  int64
-	number  int
-	begun   time.Time // of the segment
-	former  []string  // earlier segments, oldest first
 	waiters []chan error
 	dirty   bool // claims since the last sync
+
+	// Of the goroutine of run.
+	number int
+	begun  time.Time // of the segment
+	usedAt time.Time // about when the last claim came
+	former []string  // earlier segments, oldest first
 
 	mark   atomic.Int64 // Unix ms
 	broken atomic.Pointer[error]
@@ -67,94 +56,30 @@ type journal struct {
 }
 
 const (
-	journalMagic = "rollcall nonces1"
-	headerSize   = 64
-	recordSize   = 28
-
 	// markAhead is how far the mark goes ahead of the clock, and syncEvery how
-	// often it is moved while there are claims.
-	markAhead = 5 * time.Second
-	syncEvery = 2 * time.Second
+	// often it is moved while there are claims, and for markLinger after the
+	// last: one who calls each half minute does not wait either.
+	markAhead  = 5 * time.Second
+	syncEvery  = 2 * time.Second
+	markLinger = time.Minute
 )
 
-var (
-	markKey   = live.NonceKey{}
-	closedKey = live.NonceKey{
-		0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-	}
-	castagnoli = crc32.MakeTable(crc32.Castagnoli)
-)
-
-// A record is a claim, or what its key says else.
-type record struct {
-	key live.NonceKey
-	at  time.Time
-}
-
-func (r record) bytes() []byte {
-	b := make([]byte, 0, recordSize)
-	b = append(b, r.key[:]...)
-	b = binary.BigEndian.AppendUint64(b, uint64(r.at.UnixMilli()))
-	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
-}
-
-func parseRecord(b []byte) (r record, ok bool) {
-	sum := b[recordSize-4:]
-	if binary.BigEndian.Uint32(sum) != crc32.Checksum(b[:recordSize-4], castagnoli) {
-		return r, false
-	}
-	return record{live.NonceKey(b[:16]), time.UnixMilli(int64(binary.BigEndian.Uint64(b[16:])))}, true
-}
-
-// openJournal begins segment number.
-func openJournal(dir string, number int, keep time.Duration, o Options) (*journal, error) {
-	j := &journal{
-		dir: dir, bootID: o.bootID, keep: keep, now: o.Now, log: o.Log,
-		kick: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{}),
-	}
-	var err error
-	if j.former, err = segments(dir); err != nil {
-		return nil, err
-	}
-	if err := j.begin(number); err != nil {
+// openJournal begins a segment after those that were found.
+func openJournal(dir string, f found, keep time.Duration, o Options) (*journal, error) {
+	if err := syncAll(f.paths); err != nil {
 		return nil, fmt.Errorf("nonce journal: %w", err)
+	}
+	file, err := createSegment(dir, f.next, o.bootID, 0)
+	if err != nil {
+		return nil, fmt.Errorf("nonce journal: %w", err)
+	}
+	j := &journal{
+		dir: dir, bootID: o.bootID, keep: keep, now: o.Now, fsync: o.fsync, log: o.Log,
+		file: file, offset: headerSize + recordSize, number: f.next, begun: o.Now(), former: f.paths,
+		kick: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{}),
 	}
 	go j.run()
 	return j, nil
-}
-
-// begin makes a new segment the current one.
-func (j *journal) begin(number int) error {
-	f, err := os.OpenFile(j.path(number), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	header := make([]byte, headerSize-4)
-	copy(header, journalMagic)
-	copy(header[len(journalMagic):], j.bootID)
-	header = binary.BigEndian.AppendUint32(header, crc32.Checksum(header, castagnoli))
-	mark := record{markKey, time.UnixMilli(j.mark.Load())}.bytes()
-	if _, err = f.WriteAt(append(header, mark...), 0); err == nil {
-		err = errors.Join(f.Sync(), syncDir(j.dir))
-	}
-	if err != nil {
-		return errors.Join(err, f.Close(), os.Remove(f.Name())) // to try again under its name
-	}
-	j.file, j.offset, j.number, j.begun = f, headerSize+recordSize, number, j.now()
-	return nil
-}
-
-func (j *journal) path(number int) string {
-	return filepath.Join(j.dir, fmt.Sprintf("nonces-%010d.log", number))
-}
-
-// syncDir makes the names in a directory durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // add writes a claim, and waits for a sync where the rule asks for one.
@@ -179,16 +104,14 @@ func (j *journal) add(ctx context.Context, r record) error {
 
 // write returns what to wait for, nil for nothing.
 func (j *journal) write(r record) (synced chan error, err error) {
-	if broken := j.broken.Load(); broken != nil {
-		return nil, *broken
-	}
+	text := r.bytes()
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if err := j.append(r); err != nil {
+	if err := j.append(text); err != nil {
 		return nil, err
 	}
 	j.dirty = true
-	if r.at.UnixMilli() <= j.mark.Load() {
+	if r.at <= j.mark.Load() {
 		return nil, nil
 	}
 	synced = make(chan error, 1)
@@ -197,9 +120,12 @@ func (j *journal) write(r record) (synced chan error, err error) {
 }
 
 // append writes one record at its place; a part of one that a full disk has left
-// is written over by the next.
-func (j *journal) append(r record) error {
-	if _, err := j.file.WriteAt(r.bytes(), j.offset); err != nil {
+// is written over by the next. The journal is locked.
+func (j *journal) append(text []byte) error {
+	if broken := j.broken.Load(); broken != nil {
+		return *broken
+	}
+	if _, err := j.file.WriteAt(text, j.offset); err != nil {
 		return err
 	}
 	j.offset += recordSize
@@ -211,7 +137,7 @@ func (j *journal) run() {
 	defer close(j.done)
 	tick := time.NewTicker(syncEvery)
 	defer tick.Stop()
-	for {
+	for j.broken.Load() == nil {
 		select {
 		case <-j.quit:
 			return
@@ -221,67 +147,98 @@ func (j *journal) run() {
 		if err := j.sync(); err != nil {
 			j.log.Error("nonce journal", slog.Any("error", err), slog.Bool("refusing_claims_until_restart", j.broken.Load() != nil))
 		}
-		if j.broken.Load() != nil {
-			return
-		}
 	}
 }
 
 // sync moves the mark, makes all that is written durable and wakes who waits for
-// it. What cannot be written, as on a full disk, is tried again at the next
-// tick. After an error of fsync nobody knows what is on the disk, so the journal
-// is broken from then on: claims are refused until the next start, which reads
-// the disk itself.
+// it. What the disk has no room for is tried again at the next call.
 func (j *journal) sync() error {
-	file, waiters, mark, err := j.prepareSync()
-	if file != nil {
-		if err = file.Sync(); err != nil {
-			j.broken.Store(&err)
-		} else {
-			j.mark.Store(mark)
-		}
+	if !j.wanted() {
+		return nil
 	}
-	for _, w := range waiters {
-		w <- err
+	next, err := j.successor()
+	if err != nil {
+		j.log.Error("nonce journal: the segment goes on for want of a new one", slog.Any("error", err))
 	}
-	return err
+	t, full := j.turn(next)
+	err = j.flush(t)
+	if err == nil && full == nil {
+		j.mark.Store(t.mark)
+	}
+	for _, w := range t.waiters {
+		w <- err // where only the mark had no room, what they wrote is synced
+	}
+	j.retire(t.old)
+	return errors.Join(full, err)
 }
 
-// prepareSync takes over those who wait; what they wrote is in the file. A nil
-// file means that there is nothing to sync, or an error that hurts nobody but
-// them.
-func (j *journal) prepareSync() (file *os.File, waiters []chan error, mark int64, err error) {
+// wanted reports whether there is, or soon may be, something to sync.
+func (j *journal) wanted() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if !j.dirty {
-		return nil, nil, 0, nil
+	if j.dirty {
+		j.usedAt = j.now()
 	}
-	waiters, j.waiters = j.waiters, nil
-	if j.now().Sub(j.begun) >= j.keep {
-		if err := j.rotate(); err != nil {
-			return nil, waiters, 0, err
-		}
-	}
-	mark = max(j.now().Add(markAhead).UnixMilli(), j.mark.Load())
-	if err := j.append(record{markKey, time.UnixMilli(mark)}); err != nil {
-		return nil, waiters, 0, err
-	}
-	j.dirty = false
-	return j.file, waiters, mark, nil
+	return !j.usedAt.IsZero() && j.now().Sub(j.usedAt) < markLinger
 }
 
-// rotate begins a new segment and deletes those of which everything may be
-// forgotten: all but the last two, each of which took keep to fill.
-func (j *journal) rotate() error {
-	old := j.file
-	if err := old.Sync(); err != nil {
-		j.broken.Store(&err)
-		return err
+// successor makes the next segment if this one is old enough.
+func (j *journal) successor() (*os.File, error) {
+	if j.now().Sub(j.begun) < j.keep {
+		return nil, nil
 	}
-	if err := j.begin(j.number + 1); err != nil {
-		return err
+	return createSegment(j.dir, j.number+1, j.bootID, j.mark.Load())
+}
+
+// A turn is what one sync has to make durable, and for whom.
+type turn struct {
+	old, file *os.File // old is nil where the segment goes on
+	mark      int64
+	waiters   []chan error
+}
+
+// turn writes the mark behind all that was written, into the next segment if
+// there is one, and takes over those who wait.
+func (j *journal) turn(next *os.File) (t turn, full error) {
+	t.mark = max(j.now().Add(markAhead).UnixMilli(), j.mark.Load())
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if next != nil {
+		t.old, j.file, j.offset = j.file, next, headerSize+recordSize
+		j.number, j.begun = j.number+1, j.now()
 	}
-	_ = old.Close() // it is synced
+	t.file, t.waiters, j.waiters = j.file, j.waiters, nil
+	full = j.append(record{markKey, t.mark}.bytes())
+	j.dirty = full != nil
+	return t, full
+}
+
+// flush syncs the segment and the one before it. After an error of fsync nobody
+// knows what is on the disk, so the journal is broken from then on: claims are
+// refused until the next start. That must not take the segment for whole,
+// though the machine has not been down: so the segment renounces its boot.
+func (j *journal) flush(t turn) error {
+	for _, f := range []*os.File{t.old, t.file} {
+		if f == nil {
+			continue
+		}
+		if err := j.fsync(f); err != nil {
+			j.broken.Store(&err)
+			_, _ = f.WriteAt(header(""), 0) // nothing is left to do where this fails too
+			return err
+		}
+	}
+	return nil
+}
+
+// retire closes a segment that has been followed, and deletes those of which
+// everything may be forgotten: all but the last two, each of which took keep to
+// fill.
+func (j *journal) retire(old *os.File) {
+	if old == nil {
+		return
+	}
+	_ = old.Close() // it is synced, or the journal is broken
 	j.former = append(j.former, old.Name())
 	for len(j.former) > 2 {
 		// One that cannot be deleted takes some room and does no harm.
@@ -290,14 +247,21 @@ func (j *journal) rotate() error {
 		}
 		j.former = j.former[1:]
 	}
-	return nil
 }
 
+// ping proves that the disk takes a record. It repeats the mark where the next
+// record goes, which costs no space and means nothing new.
 func (j *journal) ping(ctx context.Context) error {
-	if broken := j.broken.Load(); broken != nil {
-		return *broken
+	if err := ctx.Err(); err != nil {
+		return err
 	}
-	return ctx.Err()
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if err := j.append(record{markKey, j.mark.Load()}.bytes()); err != nil {
+		return err
+	}
+	j.offset -= recordSize
+	return nil
 }
 
 // close makes everything durable and says so in the file.
@@ -307,105 +271,8 @@ func (j *journal) close() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	var err error
-	if broken := j.broken.Load(); broken == nil {
-		err = errors.Join(j.append(record{closedKey, j.now()}), j.file.Sync())
+	if j.broken.Load() == nil {
+		err = errors.Join(j.append(record{closedKey, j.now().UnixMilli()}.bytes()), j.fsync(j.file))
 	}
 	return errors.Join(err, j.file.Close())
-}
-
-// found is what the segments of earlier runs say.
-type found struct {
-	next int // number for a new segment
-	// lost is the latest timestamp whose claim may be missing.
-	lost time.Time
-}
-
-// segments returns the paths of the segments, oldest first.
-func segments(dir string) ([]string, error) {
-	paths, err := filepath.Glob(filepath.Join(escapeGlob(dir), "nonces-*.log"))
-	slices.Sort(paths)
-	return paths, err
-}
-
-func escapeGlob(dir string) string {
-	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(dir)
-}
-
-// readJournals calls claimed for each claim that is in the segments, and returns
-// what else they say to a process of boot bootID.
-func readJournals(dir, bootID string, claimed func(record)) (found, error) {
-	f := found{next: 1}
-	paths, err := segments(dir)
-	if err != nil {
-		return f, err
-	}
-	var boot string
-	var lost time.Time // of that boot
-	for _, path := range paths {
-		s, err := readSegment(path, claimed)
-		if err != nil {
-			return f, err
-		}
-		if s.boot != boot {
-			f.lost = latest(f.lost, lost)
-			boot, lost = s.boot, time.Time{}
-		}
-		lost = latest(lost, s.mark)
-		if s.closed || s.boot == bootID && bootID != "" {
-			lost = time.Time{} // all that was written is there
-		}
-		var number int
-		if _, err := fmt.Sscanf(filepath.Base(path), "nonces-%d.log", &number); err == nil {
-			f.next = max(f.next, number+1)
-		}
-	}
-	f.lost = latest(f.lost, lost)
-	return f, nil
-}
-
-func latest(a, b time.Time) time.Time {
-	if cmp.Compare(a.UnixMilli(), b.UnixMilli()) >= 0 {
-		return a
-	}
-	return b
-}
-
-// A segment is what one file says.
-type segment struct {
-	boot   string
-	mark   time.Time
-	closed bool
-}
-
-// readSegment reads up to the first record that is not whole, which is where the
-// last run ended.
-func readSegment(path string, claimed func(record)) (s segment, err error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return s, err
-	}
-	if len(text) < headerSize || len(bytes.Trim(text[:headerSize], "\x00")) == 0 {
-		return s, nil // the machine died while it was made: it held nothing yet
-	}
-	header, rest := text[:headerSize], text[headerSize:]
-	if !strings.HasPrefix(string(header), journalMagic) ||
-		binary.BigEndian.Uint32(header[headerSize-4:]) != crc32.Checksum(header[:headerSize-4], castagnoli) {
-		return s, fmt.Errorf("%s is damaged or no nonce journal", path)
-	}
-	s.boot = strings.TrimRight(string(header[len(journalMagic):headerSize-4]), "\x00")
-	for ; len(rest) >= recordSize; rest = rest[recordSize:] {
-		r, ok := parseRecord(rest)
-		if !ok {
-			return s, nil
-		}
-		s.closed = r.key == closedKey
-		switch r.key {
-		case markKey:
-			s.mark = latest(s.mark, r.at)
-		case closedKey:
-		default:
-			claimed(r)
-		}
-	}
-	return s, nil
 }

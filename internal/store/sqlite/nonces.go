@@ -2,11 +2,9 @@ package sqlite
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"time"
 
-	"github.com/rollcall-server/rollcall"
 	"github.com/rollcall-server/rollcall/internal/live"
 )
 
@@ -16,35 +14,39 @@ type nonces struct {
 	set     *live.Nonces
 	journal *journal
 	now     func() time.Time
-	// closedUntil is the latest timestamp that may have been claimed and then
-	// forgotten when the machine died; claims up to it are refused.
-	closedUntil time.Time
+	// lost is the latest timestamp, in Unix ms, that may have been claimed and
+	// then forgotten when the machine died; claims up to it are refused.
+	lost int64
 }
 
 func openNonces(dir string, o Options) (*nonces, error) {
 	keep := 2 * o.MaxClockSkew
 	n := &nonces{set: live.NewNonces(keep), now: o.Now}
-	// What is older than any timestamp that is let in again need not be read.
-	oldest := o.Now().Add(-keep)
-	found, err := readJournals(dir, o.bootID, func(r record) {
-		if r.at.After(oldest) {
-			n.set.Claim(r.key, o.Now())
+	now := o.Now()
+	// A claim's timestamp may have been that much behind the clock, and the claim
+	// is to be remembered for keep by the clock.
+	oldest := now.Add(-keep - o.MaxClockSkew).UnixMilli()
+	found, err := readJournal(dir, o.bootID, func(r record) {
+		if r.at > oldest {
+			n.set.Claim(r.key, now)
 		}
 	})
 	if err != nil {
 		return nil, err
 	}
-	n.closedUntil = found.lost
-	if n.closedUntil.After(o.Now().Add(-o.MaxClockSkew)) {
+	n.lost = found.lost
+	if !later(now.Add(-o.MaxClockSkew), n.lost) {
 		o.Log.Warn("the machine stopped without closing the store: requests with a timestamp up to then are refused, since their nonces may be lost",
-			slog.Time("until", n.closedUntil))
+			slog.Time("until", time.UnixMilli(n.lost)))
 	}
-	n.journal, err = openJournal(dir, found.next, keep, o)
-	return n, err
+	if n.journal, err = openJournal(dir, found, keep, o); err != nil {
+		return nil, err
+	}
+	return n, nil
 }
 
 func (n *nonces) Claim(ctx context.Context, agentID, nonce string, at time.Time) (bool, error) {
-	if !at.After(n.closedUntil) {
+	if !later(at, n.lost) {
 		return false, nil
 	}
 	key := live.KeyOfNonce(agentID, nonce)
@@ -53,11 +55,14 @@ func (n *nonces) Claim(ctx context.Context, agentID, nonce string, at time.Time)
 	}
 	// A claim that cannot be written stays claimed: its request was not
 	// answered, and never will be.
-	if err := n.journal.add(ctx, record{key, at}); err != nil {
-		return false, fmt.Errorf("sqlite: claim nonce: %w: %w", rollcall.ErrUnavailable, err)
+	if err := n.journal.add(ctx, record{key, at.UnixMilli()}); err != nil {
+		return false, outage("claim nonce", err)
 	}
 	return true, nil
 }
+
+// later reports whether a timestamp is beyond mark, in Unix ms.
+func later(at time.Time, mark int64) bool { return at.UnixMilli() > mark }
 
 func (n *nonces) Held(context.Context) (int, error) { return n.set.Held(), nil }
 

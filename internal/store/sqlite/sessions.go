@@ -210,7 +210,7 @@ func (s *sessions) ids(ctx context.Context, agentID, after string, limit int) ([
 		return nil, outage("list sessions", err)
 	}
 	defer rows.Close()
-	ids := make([]string, 0, limit)
+	var ids []string
 	for rows.Next() {
 		var id string
 		if err := rows.Scan(&id); err != nil {

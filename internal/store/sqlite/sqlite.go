@@ -11,6 +11,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"embed"
@@ -46,9 +47,10 @@ const (
 	SyncNormal Sync = "normal"
 )
 
-// Options configure a Store. The zero value of all but MaxClockSkew works.
+// Options configure a Store. The zero value works.
 type Options struct {
-	// MaxClockSkew sets how long nonces are remembered: twice as long at least.
+	// MaxClockSkew sets how long nonces are remembered: twice as long at least;
+	// 0: 5 min (spec 2).
 	MaxClockSkew time.Duration
 	// Sync is for rollcall.db; "": SyncFull.
 	Sync Sync
@@ -59,8 +61,30 @@ type Options struct {
 	// OnCommit, if set, is told of each group commit of sessions.
 	OnCommit func(took time.Duration, changes int)
 
-	// bootID stands in for the kernel's in tests.
+	// bootID stands in for the kernel's in tests, and fsync for the journal's.
 	bootID string
+	fsync  func(*os.File) error
+}
+
+// complete puts in the defaults. An unknown Sync is no default: who has misspelt
+// it would promise what is not kept.
+func (o *Options) complete() error {
+	o.Sync = cmp.Or(o.Sync, SyncFull)
+	if o.Sync != SyncFull && o.Sync != SyncNormal {
+		return fmt.Errorf("sync: %w: want %s or %s", rollcall.ErrInvalid, SyncFull, SyncNormal)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	o.MaxClockSkew = cmp.Or(o.MaxClockSkew, 5*time.Minute)
+	o.Log = cmp.Or(o.Log, slog.Default())
+	if o.fsync == nil {
+		o.fsync = (*os.File).Sync
+	}
+	if o.bootID == "" {
+		o.bootID = kernelBootID()
+	}
+	return nil
 }
 
 // A Store is an open data directory. It is safe for concurrent use.
@@ -78,21 +102,15 @@ type Store struct {
 // Open of a directory that is open, in this process or another, is an error that
 // says so.
 func Open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	if o.Log == nil {
-		o.Log = slog.Default()
-	}
-	if o.bootID == "" {
-		o.bootID = kernelBootID()
-	}
 	s := &Store{}
 	defer func() {
 		if err != nil {
 			err = errors.Join(fmt.Errorf("sqlite: open %s: %w", dir, err), s.Close())
 		}
 	}()
+	if err := o.complete(); err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -168,11 +186,8 @@ func openDatabase(ctx context.Context, path, migration string, sync Sync) (_ *da
 			err = errors.Join(fmt.Errorf("%s: %w", filepath.Base(path), err), db.close())
 		}
 	}()
-	level := "FULL"
-	if sync == SyncNormal {
-		level = "NORMAL"
-	}
-	if db.write, err = sql.Open("sqlite", dsn(path, "_txlock=immediate", "_pragma=journal_mode(WAL)", "_pragma=synchronous("+level+")")); err != nil {
+	level := "_pragma=synchronous(" + string(sync) + ")"
+	if db.write, err = sql.Open("sqlite", dsn(path, "_txlock=immediate", "_pragma=journal_mode(WAL)", level)); err != nil {
 		return nil, err
 	}
 	db.write.SetMaxOpenConns(1)

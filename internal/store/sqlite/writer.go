@@ -10,12 +10,8 @@ import (
 	"github.com/rollcall-server/rollcall"
 )
 
-const (
-	// batchLimit bounds how long one commit takes.
-	batchLimit = 1024
-	// commitTimeout keeps a disk that hangs from holding every caller for ever.
-	commitTimeout = 30 * time.Second
-)
+// batchLimit bounds how long one commit takes.
+const batchLimit = 1024
 
 // A writer commits the changes of sessions in groups: while one commit waits for
 // the disk, the next group gathers. Of each group:
@@ -90,20 +86,25 @@ func (w *writer) do(ctx context.Context, doing string, touches []string, plan fu
 	}
 	select {
 	case err := <-c.done:
-		if err == nil || errors.Is(err, rollcall.ErrNotFound) {
-			return err
-		}
-		return outage(doing, err)
+		return answer(doing, err)
 	case <-ctx.Done():
 		return outage(doing, ctx.Err())
 	case <-w.stopped:
 		select {
 		case err := <-c.done: // answered just before the end
-			return err
+			return answer(doing, err)
 		default:
 			return outage(doing, errStopped)
 		}
 	}
+}
+
+// answer keeps the one error that is an answer, and makes an outage of the rest.
+func answer(doing string, err error) error {
+	if errors.Is(err, rollcall.ErrNotFound) {
+		return err
+	}
+	return outage(doing, err)
 }
 
 // stop finishes the group that is under way. Changes that still wait are told
@@ -179,8 +180,9 @@ func (w *writer) disjoint() (group []*change) {
 
 // commit makes the changes of one group durable, shows them and answers.
 func (w *writer) commit(group []*change) {
-	ctx, cancel := context.WithTimeout(context.Background(), commitTimeout)
-	defer cancel()
+	// No deadline: none could end a call of a disk that hangs, and callers have
+	// their own.
+	ctx := context.Background()
 	start := w.now()
 	planned, rows, err := w.write(ctx, group)
 	if err != nil {

@@ -35,7 +35,7 @@ func testTable(t *testing.T, f *fixture) {
 
 func testTablePages(t *testing.T, f *fixture) {
 	ctx, members := t.Context(), f.Directory.Members()
-	for _, key := range []string{"a1/m2", "a1/m1", "a1/M1", "a10/x", "a1.b/y", "a2/m1", "a1/m10"} {
+	for _, key := range []string{"a1/m2", "a1/m1", "a1/M1", "a10/x", "a1.b/y", "a2/m1", "a1/m10", "a2"} {
 		must(t, members.Create(ctx, f.entry("create", key), key, rollcall.Member{AgentID: "a", Username: key}))
 	}
 	rows := []struct {
@@ -50,8 +50,10 @@ func testTablePages(t *testing.T, f *fixture) {
 		{"a1/", "a1/m2", 10, ""},
 		{"a1/", "a2/m1", 10, ""},
 		{"a3/", "", 10, ""},
-		{"", "", 100, "a1.b/y a1/M1 a1/m1 a1/m10 a1/m2 a10/x a2/m1"},
-		{"", "a10/x", 100, "a2/m1"},
+		{"a2", "", 10, "a2 a2/m1"},
+		{"a2", "a2", 10, "a2/m1"},
+		{"", "", 100, "a1.b/y a1/M1 a1/m1 a1/m10 a1/m2 a10/x a2 a2/m1"},
+		{"", "a10/x", 100, "a2 a2/m1"},
 	}
 	for _, row := range rows {
 		list, err := members.List(ctx, row.prefix, row.after, row.limit)

@@ -59,15 +59,15 @@ func testNonceRemembered(t *testing.T, f *fixture) {
 		t.Fatal("the first claim was refused")
 	}
 	for age := time.Duration(0); age < 2*MaxClockSkew; age += 17 * time.Second {
-		f.now = start.Add(age)
+		f.set(start.Add(age))
 		if f.claim(t, "a1", nonce) {
 			t.Fatalf("claimed again after %s", age)
 		}
 		f.claim(t, "a1", fmt.Sprintf("%032d", age)) // others come and go
 	}
-	f.now = start.Add(24 * time.Hour)
+	f.set(start.Add(24 * time.Hour))
 	f.claim(t, "a1", strings.Repeat("b", 32))
-	f.now = f.now.Add(24 * time.Hour)
+	f.set(f.now.Add(24 * time.Hour))
 	f.claim(t, "a1", strings.Repeat("c", 32))
 	held, err := f.Nonces.Held(t.Context())
 	must(t, err)
@@ -83,7 +83,7 @@ func testNonceReopen(t *testing.T, f *fixture) {
 		}
 	}
 	for range 3 {
-		f.now = f.now.Add(time.Minute)
+		f.set(f.now.Add(time.Minute))
 		f.reopen(t)
 		for i := range 100 {
 			if f.claim(t, "a1", fmt.Sprintf("%032d", i)) {
@@ -92,6 +92,31 @@ func testNonceReopen(t *testing.T, f *fixture) {
 		}
 		if !f.claim(t, "a1", fmt.Sprintf("x%031d", f.now.UnixNano()%1e18)) {
 			t.Error("a new nonce was refused after a clean restart")
+		}
+	}
+}
+
+// How old a request says that it is does not shorten how long its nonce is
+// remembered, nor does another timestamp make the nonce another.
+func testNonceOfAnOldRequest(t *testing.T, f *fixture) {
+	start := f.now
+	for name, ahead := range map[string]time.Duration{"old": -MaxClockSkew, "early": MaxClockSkew} {
+		claim := func(at time.Time) bool {
+			t.Helper()
+			fresh, err := f.Nonces.Claim(t.Context(), "a1", name, at)
+			must(t, err)
+			return fresh
+		}
+		f.set(start)
+		if !claim(f.now.Add(ahead)) {
+			t.Fatalf("%s: the first claim was refused", name)
+		}
+		f.set(start.Add(2*MaxClockSkew - time.Second))
+		if f.Reopen != nil {
+			f.reopen(t)
+		}
+		if claim(f.now) {
+			t.Errorf("%s: claimed again within 2 × MaxClockSkew", name)
 		}
 	}
 }
@@ -221,7 +246,7 @@ func testRandom(t *testing.T, f *fixture) {
 			must(t, err)
 			m.drop(func(s rollcall.Session) bool { return !s.ActiveAt(f.now) })
 		case 9, 10:
-			f.now = f.now.Add(time.Duration(r.Int64N(int64(40 * time.Second))))
+			f.set(f.now.Add(time.Duration(r.Int64N(int64(40 * time.Second)))))
 		case 11:
 			if f.Reopen != nil && step%5 == 0 {
 				f.restart(t, m)

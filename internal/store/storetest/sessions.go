@@ -58,9 +58,9 @@ func testOfMember(t *testing.T, f *fixture) {
 
 func testLease(t *testing.T, f *fixture) {
 	s := f.start(t, f.session("player001"))
-	f.now = s.ExpiresAt.Add(-time.Nanosecond)
+	f.set(s.ExpiresAt.Add(-time.Nanosecond))
 	wantIDs(t, f.of(t, "player001"), s)
-	f.now = s.ExpiresAt
+	f.set(s.ExpiresAt)
 	wantIDs(t, f.of(t, "player001"))
 	_, err := f.Sessions.Get(t.Context(), s.ID, f.now)
 	wantErr(t, err, rollcall.ErrNotFound)
@@ -88,7 +88,7 @@ func testHeartbeat(t *testing.T, f *fixture) {
 		}
 	}
 	start := f.now
-	f.now = start.Add(30 * time.Second)
+	f.set(start.Add(30 * time.Second))
 	beat("s2", s.ID, "none") // another server's
 	expires(start.Add(lease))
 	beat("s1", "none")
@@ -96,16 +96,17 @@ func testHeartbeat(t *testing.T, f *fixture) {
 	if got := f.of(t, "player001")[0]; !got.SeenAt.Equal(f.now) {
 		t.Errorf("seen at %s, want %s", got.SeenAt, f.now)
 	}
-	f.now = start.Add(20 * time.Second) // a beat that was overtaken: never back
+	f.set(start.Add(20 * time.Second)) // a beat that was overtaken: never back
 	beat("s1", "none")
 	expires(start.Add(30*time.Second + lease))
-	f.now = start.Add(30*time.Second + lease)
+	f.set(start.Add(30*time.Second + lease))
 	beat("s1", s.ID, "none") // too late by nothing
-	for f.now = start.Add(time.Minute); f.now.Before(s.EndsAt.Add(-lease)); f.now = f.now.Add(time.Minute) {
+	for at := start.Add(time.Minute); at.Before(s.EndsAt.Add(-lease)); at = at.Add(time.Minute) {
+		f.set(at)
 		_, err := f.Sessions.Heartbeat(t.Context(), "s1", []string{s.ID}, f.now, lease)
 		must(t, err)
 	}
-	f.now = s.EndsAt.Add(-time.Second)
+	f.set(s.EndsAt.Add(-time.Second))
 	_, err := f.Sessions.Heartbeat(t.Context(), "s1", []string{s.ID}, f.now, lease)
 	must(t, err)
 	if list := f.of(t, "player001"); len(list) > 0 && list[0].ExpiresAt.After(s.EndsAt) {
@@ -181,13 +182,13 @@ func testExpire(t *testing.T, f *fixture) {
 		lapsing = append(lapsing, f.start(t, f.session("player001")))
 	}
 	renewed := f.start(t, f.session("player001"))
-	f.now = f.now.Add(lease - time.Nanosecond)
+	f.set(f.now.Add(lease - time.Nanosecond))
 	early, err := f.Sessions.Expire(t.Context(), f.now, 100)
 	must(t, err)
 	wantIDs(t, early)
 	_, err = f.Sessions.Heartbeat(t.Context(), "s1", []string{renewed.ID}, f.now, lease)
 	must(t, err)
-	f.now = f.now.Add(time.Nanosecond)
+	f.set(f.now.Add(time.Nanosecond))
 	seen := make(map[string]bool)
 	for _, want := range []int{2, 2, 1, 0} {
 		some, err := f.Sessions.Expire(t.Context(), f.now, 2)
@@ -253,7 +254,7 @@ func testList(t *testing.T, f *fixture) {
 		}
 		all = append(all, f.start(t, s))
 	}
-	f.now = f.now.Add(time.Second) // the third has lapsed and is not yet removed
+	f.set(f.now.Add(time.Second)) // the third has lapsed and is not yet removed
 	active := []rollcall.Session{all[0], all[1], all[3], all[4], all[5], all[6]}
 	for _, size := range []int{1, 2, 3, 100} {
 		var got []rollcall.Session
@@ -302,7 +303,7 @@ func testSessionsReopen(t *testing.T, f *fixture) {
 	f.start(t, last)
 	_, err := f.Sessions.End(t.Context(), ended.ID, f.now)
 	must(t, err)
-	f.now = f.now.Add(time.Minute)
+	f.set(f.now.Add(time.Minute))
 	f.reopen(t)
 	got := f.of(t, "player001")
 	wantIDs(t, got, kept, last)

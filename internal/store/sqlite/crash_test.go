@@ -1,0 +1,159 @@
+package sqlite
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rollcall-server/rollcall"
+)
+
+const victimOf = "ROLLCALL_TEST_VICTIM"
+
+// TestVictim is the process that TestKilledProcess kills.
+func TestVictim(t *testing.T) {
+	if os.Getenv(victimOf) == "" {
+		t.Skip("runs only as a child of TestKilledProcess") // by its nature
+	}
+	s := open(t, ".", Options{Sync: SyncNormal})
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for i := 0; ; i++ {
+				if err := visit(s, fmt.Sprint("player", i%5), i%3 == 0); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+// visit starts a session, claims a nonce, may end the session, and says what was
+// answered.
+func visit(s *Store, username string, end bool) error {
+	ctx := context.Background()
+	say := func(word, id string) { fmt.Fprintf(os.Stdout, "%s %s\n", word, id) }
+	live, err := s.sessions.Start(ctx, session(username))
+	if err != nil {
+		return err
+	}
+	say("started", live.ID)
+	fresh, err := s.nonces.Claim(ctx, "a1", live.ID, time.Now())
+	if err != nil || !fresh {
+		return fmt.Errorf("claim: %v, %w", fresh, err)
+	}
+	say("claimed", live.ID)
+	if end {
+		say("ending", live.ID)
+		if _, err = s.sessions.End(ctx, live.ID, time.Now()); err == nil {
+			say("ended", live.ID)
+		}
+	}
+	return err
+}
+
+// What a process answered before it was killed has happened: each Start is
+// there, each End stays ended, each nonce is used.
+func TestKilledProcess(t *testing.T) {
+	dir := t.TempDir()
+	victim := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestVictim$")
+	victim.Dir, victim.Env = dir, append(os.Environ(), victimOf+"="+t.Name())
+	output, err := victim.StdoutPipe()
+	must(t, err)
+	must(t, victim.Start())
+	said := make(map[string][]string)
+	lines := bufio.NewScanner(output)
+	for n := 0; lines.Scan(); n++ {
+		if word, what, ok := strings.Cut(lines.Text(), " "); ok {
+			said[word] = append(said[word], what)
+		}
+		if n == 2000 {
+			must(t, victim.Process.Kill()) // what is in the pipe is read to its end
+		}
+	}
+	must(t, lines.Err())
+	if err := victim.Wait(); err == nil || len(said["ended"]) == 0 {
+		t.Fatalf("the victim: %v, said %v", err, said)
+	}
+
+	s := open(t, dir, Options{})
+	defer func() { must(t, s.Close()) }()
+	ended := make(map[string]bool)
+	for _, id := range said["ending"] {
+		ended[id] = true // or not: nobody was told
+	}
+	for _, id := range said["started"] {
+		if _, err := s.sessions.Get(t.Context(), id, time.Now()); err != nil && !ended[id] {
+			t.Errorf("started and not there: %s", id)
+		}
+	}
+	for _, id := range said["ended"] {
+		if _, err := s.sessions.Get(t.Context(), id, time.Now()); !errors.Is(err, rollcall.ErrNotFound) {
+			t.Errorf("ended and there again: %s, %v", id, err)
+		}
+	}
+	for _, id := range said["claimed"] {
+		if claim(t, s, id, time.Now()) {
+			t.Errorf("claimed twice: %s", id)
+		}
+	}
+}
+
+// fill stores n sessions, of as many members, by one statement whose rows stay in
+// the write-ahead log.
+func fill(t testing.TB, s *Store, n int) {
+	t.Helper()
+	like := session("NAME")
+	doc, err := json.Marshal(like)
+	must(t, err)
+	_, err = s.main.write.Exec(`PRAGMA wal_autocheckpoint = 0`)
+	must(t, err)
+	_, err = s.main.write.Exec(`
+		WITH RECURSIVE live (i, name) AS (
+			SELECT 0, 'player00000' UNION ALL SELECT i + 1, printf('player%05d', i + 1) FROM live WHERE i < $1 - 1)
+		INSERT INTO sessions SELECT name, 'a1', replace(replace($2, 'NAME', name), $3, name) FROM live`, n, string(doc), like.ID)
+	must(t, err)
+}
+
+// snapshot copies what a store that is open has in its files, which is what the
+// death of the process leaves.
+func snapshot(t testing.TB, dir string) string {
+	t.Helper()
+	to := filepath.Join(t.TempDir(), "snapshot")
+	must(t, os.CopyFS(to, os.DirFS(dir)))
+	return to
+}
+
+func TestManySessionsFromTheLog(t *testing.T) {
+	const n = 50_000
+	dir := t.TempDir()
+	s := open(t, dir, Options{})
+	fill(t, s, n)
+	died := snapshot(t, dir)
+	must(t, s.Close())
+	start := time.Now()
+	s = open(t, died, Options{})
+	t.Logf("%d sessions: open again after %s", n, time.Since(start).Round(time.Millisecond))
+	defer func() { must(t, s.Close()) }()
+	counts, err := s.sessions.Counts(t.Context())
+	must(t, err)
+	if len(counts) != 1 || counts[0].Count != n {
+		t.Errorf("got %+v, want %d", counts, n)
+	}
+	list, err := s.sessions.OfMember(t.Context(), "a1", "player49999", time.Now())
+	must(t, err)
+	if len(list) != 1 {
+		t.Errorf("the last member has %d sessions, want 1", len(list))
+	}
+}

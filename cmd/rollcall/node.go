@@ -107,10 +107,15 @@ func (c *config) masterKeyFile() string {
 }
 
 // createMasterKey makes a random key in its file, and leaves one that is there.
+// Data without its key gets none: a new one would not open it, and stand in the
+// way of the old one.
 func createMasterKey(c *config) error {
 	file := c.masterKeyFile()
 	if _, err := os.Lstat(file); c.masterKey != "" || err == nil {
 		return nil
+	}
+	if _, err := os.Lstat(filepath.Join(c.Data, "rollcall.db")); err == nil {
+		return fmt.Errorf("%s has data but no master key in %s: put the key back that it was written under", c.Data, file)
 	}
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return err

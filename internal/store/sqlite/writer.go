@@ -77,6 +77,9 @@ var errStopped = errors.New("the store is closed")
 // while the change waits, it may still be made.
 func (w *writer) do(ctx context.Context, doing string, touches []string, plan func(*batch) (func(), error)) error {
 	c := &change{touches: touches, plan: plan, done: make(chan error, 1)}
+	if err := ctx.Err(); err != nil {
+		return outage(doing, err) // select would toss a coin
+	}
 	select {
 	case w.queue <- c:
 	case <-ctx.Done():

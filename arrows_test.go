@@ -45,6 +45,7 @@ var arrows = []arrow{
 	{place: "conform", ours: []string{".", "wire", "client"}},
 	{place: "internal/admin", ours: []string{"."}},
 	{place: "internal/vault"},
+	{place: "internal/webhook"},
 	{place: "internal/live", ours: []string{".", "internal/roll"}},
 	{
 		place: "internal/roll", ours: []string{".", "internal/vault"}, theirs: []string{"github.com/google/uuid"},

@@ -17,11 +17,3 @@ type AuditEntry struct {
 	// Detail says what else a reader would ask for, never a secret.
 	Detail string `json:"detail,omitempty"`
 }
-
-// A SessionCount is how many live sessions share an agent, a game and a mode.
-type SessionCount struct {
-	AgentID  string `json:"agentId"`
-	GameCode string `json:"gameCode"`
-	Mode     Mode   `json:"mode"`
-	Count    int    `json:"count"`
-}

@@ -50,3 +50,24 @@ var (
 	// ErrInvalid: a value has not the form that its field asks for.
 	ErrInvalid = errors.New("invalid")
 )
+
+// The sentinels of the game-server API.
+var (
+	// ErrLaunchUnknown: there is no such launch token, or it is long gone.
+	ErrLaunchUnknown = errors.New("launch token unknown")
+	// ErrLaunchUsed: the launch token has started a session already.
+	ErrLaunchUsed = errors.New("launch token used")
+	// ErrLaunchExpired: the launch token was not used in time.
+	ErrLaunchExpired = errors.New("launch token expired")
+	// ErrLaunchVoided: the member was kicked after the launch.
+	ErrLaunchVoided = errors.New("launch token voided")
+	// ErrGameNotRun: the game server is not one of this game.
+	ErrGameNotRun = errors.New("game server does not run this game")
+	// ErrStaleBoot: another boot of this game server is the current one, or it
+	// has not said which is.
+	ErrStaleBoot = errors.New("boot is not the current one")
+	// ErrDraining: the game server is to start no more sessions.
+	ErrDraining = errors.New("game server is draining")
+	// ErrSessionLimit: the member has as many sessions as the agent allows.
+	ErrSessionLimit = errors.New("too many sessions of the member")
+)

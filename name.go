@@ -1,6 +1,9 @@
 package rollcall
 
-import "fmt"
+import (
+	"fmt"
+	"net/url"
+)
 
 // ValidUsername reports whether s is 1–25 ASCII letters or digits (spec 6.1).
 func ValidUsername(s string) bool { return valid(s, 25, "") }
@@ -24,6 +27,23 @@ func ValidCurrency(s string) bool {
 		}
 	}
 	return len(s) >= 3 && valid(s, 8, "")
+}
+
+// maxURL is how long a URL may be, in bytes.
+const maxURL = 2048
+
+// ValidLobbyURL reports whether s is an https URL with a host, of at most 2048
+// bytes (spec 7.2).
+func ValidLobbyURL(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && len(s) <= maxURL && u.Scheme == "https" && u.Hostname() != ""
+}
+
+// ValidLaunchURL reports whether s is an http or https URL with a host and
+// without a fragment, of at most 2048 bytes.
+func ValidLaunchURL(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && len(s) <= maxURL && (u.Scheme == "https" || u.Scheme == "http") && u.Hostname() != "" && u.Fragment == ""
 }
 
 // valid reports whether s is 1–most bytes, each an ASCII letter, a digit or one

@@ -1,18 +1,20 @@
-// Package client calls the v2 API of Rollcall, or of any service that speaks
-// docs/protocol.md. It imports the standard library, rollcall and wire only.
+// Package client is for those who talk to Rollcall: a Client calls the v2 API
+// for an integrator (docs/protocol.md), a GameServer reports sessions and hears
+// events (docs/game-api.md). It imports the standard library, rollcall and wire
+// only.
 package client
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/rollcall-server/rollcall"
@@ -31,7 +33,8 @@ type Options struct {
 	SecretKey string
 	// Signature is the profile that the agent is set to; empty: plain.
 	Signature rollcall.SignatureProfile
-	// HTTPClient does the calls; nil: one with a timeout of 10 s.
+	// HTTPClient does the calls; nil: one with a timeout of 10 s. No redirect is
+	// followed.
 	HTTPClient *http.Client
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
@@ -51,8 +54,14 @@ type Exchange struct {
 }
 
 // A Client calls for one agent. It is safe for concurrent use; goroutines share
-// one access token, which is fetched when it is first needed and again a minute
-// before it expires.
+// one access token, which is fetched when it is first needed, again a minute
+// before it expires, and again when it is refused, as after a revocation.
+//
+// An answer with another code than 0 is a *wire.Error, in which errors.Is finds
+// the sentinel. Beside those that a method names, each may be
+// rollcall.ErrAuthentication, ErrAgentRefused, ErrDecryption, ErrParameters,
+// ErrTooManyRequests, ErrBranchNotConfigured or ErrInternal. What is no answer of
+// the service is another error, such as net/http's.
 type Client struct {
 	base    string
 	agentID string
@@ -63,7 +72,7 @@ type Client struct {
 	now     func() time.Time
 	trace   func(Exchange)
 
-	mu        sync.Mutex // held while a token is fetched, so that one is
+	fetching  chan struct{} // has an element while a token is looked at or fetched, so that one is
 	token     string
 	refreshAt time.Time
 }
@@ -76,20 +85,18 @@ func New(o Options) (*Client, error) {
 	}
 	c := &Client{
 		base: strings.TrimRight(o.BaseURL, "/"), agentID: o.AgentID, secret: o.SecretKey, key: key,
-		profile: o.Signature, http: o.HTTPClient, now: o.Now, trace: o.Trace,
+		profile: o.Signature, http: direct(cmp.Or(o.HTTPClient, &http.Client{Timeout: callTimeout})), now: o.Now, trace: o.Trace,
+		fetching: make(chan struct{}, 1),
 	}
 	if c.profile == "" {
 		c.profile = rollcall.SignaturePlain
-	}
-	if c.http == nil {
-		c.http = &http.Client{Timeout: 10 * time.Second}
 	}
 	if c.now == nil {
 		c.now = time.Now
 	}
 	switch {
-	case c.base == "":
-		return nil, fmt.Errorf("%w option BaseURL: empty", rollcall.ErrInvalid)
+	case !validBase(o.BaseURL):
+		return nil, errBaseURL
 	case !rollcall.ValidID(c.agentID):
 		return nil, fmt.Errorf("%w option AgentID: want 1 to 64 of A-Za-z0-9_.-", rollcall.ErrInvalid)
 	case !c.profile.Valid():
@@ -99,39 +106,98 @@ func New(o Options) (*Client, error) {
 }
 
 // CheckSessions returns the member's active sessions, oldest first, and an empty
-// slice where there is none (spec 6). An answer with another code than 0 is a
-// *wire.Error, in which errors.Is finds the sentinel, such as
-// rollcall.ErrMemberNotFound.
+// slice where there is none (spec 6). It may be rollcall.ErrMemberNotFound.
 func (c *Client) CheckSessions(ctx context.Context, username string) ([]wire.Session, error) {
 	sessions := []wire.Session{}
-	return sessions, c.call(ctx, wire.PathSessionsCheck, wire.MemberRequest{Username: username}, &sessions)
+	if err := c.call(ctx, wire.PathSessionsCheck, wire.MemberRequest{Username: username}, &sessions); err != nil {
+		return nil, err
+	}
+	if sessions == nil { // data was null
+		sessions = []wire.Session{}
+	}
+	return sessions, nil
 }
 
-// call does one call with an access token.
+// CreateMember makes a member; an empty siteID is none (spec 7.1). It may be
+// rollcall.ErrMemberExists.
+func (c *Client) CreateMember(ctx context.Context, username, siteID string) error {
+	return c.call(ctx, wire.PathMembers, wire.MemberCreateRequest{Username: username, SiteID: siteID}, nil)
+}
+
+// OpenGame launches a game and returns the URL to send the member to, which is
+// good once and for 5 minutes (spec 7.2). It may be rollcall.ErrGameNotFound,
+// ErrMemberNotFound, ErrMemberSuspended, ErrSiteMismatch or ErrGameRestricted.
+func (c *Client) OpenGame(ctx context.Context, r wire.OpenGameRequest) (wire.OpenGameResponse, error) {
+	var data wire.OpenGameResponse
+	if err := c.call(ctx, wire.PathOpenGame, r, &data); err != nil {
+		return wire.OpenGameResponse{}, err
+	}
+	if data.GameLaunchURL == "" {
+		return wire.OpenGameResponse{}, fmt.Errorf("%w answer: no gameLaunchUrl", rollcall.ErrInvalid)
+	}
+	return data, nil
+}
+
+// Online returns the agent's members that are online, at most 30 s old (spec 7.3);
+// its UserList is never nil.
+func (c *Client) Online(ctx context.Context) (wire.OnlineResponse, error) {
+	var data wire.OnlineResponse
+	if err := c.call(ctx, wire.PathMembersOnline, wire.OnlineRequest{}, &data); err != nil {
+		return wire.OnlineResponse{}, err
+	}
+	if data.UserList == nil {
+		data.UserList = []string{}
+	}
+	return data, nil
+}
+
+// KickMember ends all the member's sessions and voids its launches; nil also where
+// there was none (spec 7.4). It may be rollcall.ErrMemberNotFound.
+func (c *Client) KickMember(ctx context.Context, username string) error {
+	return c.call(ctx, wire.PathSessionsLogout, wire.MemberRequest{Username: username}, nil)
+}
+
+// call does one call with an access token. Where one that was fetched before is
+// refused, it does the call, of which nothing was carried out, again with another.
 func (c *Client) call(ctx context.Context, path string, request, data any) error {
-	token, err := c.accessToken(ctx)
+	token, fetched, err := c.accessToken(ctx, "")
 	if err != nil {
+		return err
+	}
+	err = c.exchange(ctx, path, token, request, data)
+	if fetched || !errors.Is(err, rollcall.ErrAuthentication) {
+		return err
+	}
+	if token, _, err = c.accessToken(ctx, token); err != nil {
 		return err
 	}
 	return c.exchange(ctx, path, token, request, data)
 }
 
-// accessToken returns a token that is good for another minute.
-func (c *Client) accessToken(ctx context.Context) (string, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.token != "" && c.now().Before(c.refreshAt) {
-		return c.token, nil
+// accessToken returns a token that is good for another minute and is not refused,
+// and whether it has fetched it now.
+func (c *Client) accessToken(ctx context.Context, refused string) (token string, fetched bool, err error) {
+	select {
+	case c.fetching <- struct{}{}:
+		defer func() { <-c.fetching }()
+	case <-ctx.Done(): // while another goroutine fetches
+		return "", false, fmt.Errorf("access token: %w", ctx.Err())
+	}
+	if c.token != "" && c.token != refused && c.now().Before(c.refreshAt) {
+		return c.token, false, nil
 	}
 	asked := c.now()
 	var auth wire.AuthResponse
 	request := wire.AuthRequest{AgentID: c.agentID, Secret: c.secret}
 	if err := c.exchange(ctx, wire.PathAuth, "", request, &auth); err != nil {
-		return "", fmt.Errorf("access token: %w", err)
+		return "", false, fmt.Errorf("access token: %w", err)
+	}
+	if auth.AccessToken == "" {
+		return "", false, fmt.Errorf("access token: %w answer: none in it", rollcall.ErrInvalid)
 	}
 	lifetime := time.Duration(auth.ExpiresIn) * time.Second
 	c.token, c.refreshAt = auth.AccessToken, asked.Add(lifetime-time.Minute)
-	return c.token, nil
+	return c.token, true, nil
 }
 
 // exchange seals and signs request, sends it and reads the answer's data.
@@ -176,9 +242,6 @@ func newNonce() string {
 	return hex.EncodeToString(raw[:])
 }
 
-// maxAnswer is far above any answer and keeps a wrong server from filling memory.
-const maxAnswer = 64 << 20
-
 func (c *Client) send(req *http.Request, x *Exchange) error {
 	res, err := c.http.Do(req)
 	if err != nil {
@@ -186,7 +249,7 @@ func (c *Client) send(req *http.Request, x *Exchange) error {
 	}
 	defer res.Body.Close()
 	x.Status = res.StatusCode
-	if x.Answer, err = io.ReadAll(io.LimitReader(res.Body, maxAnswer)); err != nil {
+	if x.Answer, err = readBody(res.Body); err != nil {
 		return err
 	}
 	if c.trace != nil {
@@ -195,16 +258,30 @@ func (c *Client) send(req *http.Request, x *Exchange) error {
 	return nil
 }
 
+// readAnswer reads the answer's data into what data points to; nil: it has none.
 func readAnswer(x *Exchange, data any) error {
 	reply, err := wire.ParseReply(x.Answer)
 	if err != nil {
 		return fmt.Errorf("POST %s: HTTP status %d: %w", x.URL, x.Status, err)
 	}
+	reply.Message, reply.LogUUID = clip(reply.Message), clip(reply.LogUUID)
 	if err := reply.Err(); err != nil {
 		return err
+	}
+	if data == nil {
+		return nil
 	}
 	if err := json.Unmarshal(reply.Data, data); err != nil {
 		return fmt.Errorf("POST %s: data of the answer: %w", x.URL, err)
 	}
 	return nil
+}
+
+// clip returns what of a text goes into an error.
+func clip(text string) string {
+	const most = 1000
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + "…"
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -18,7 +20,8 @@ import (
 // adminCommands are those that talk to the operators' API of a running server.
 func adminCommands() []*cobra.Command {
 	commands := []*cobra.Command{
-		newAgent(), newBranch(), newGame(), newMember(), newSession(), newKey(), newAdminToken(), newAudit(), newRequest(),
+		newAgent(), newBranch(), newGame(), newMember(), newGameServer(), newSession(), newKick(), newHistory(), newWebhook(),
+		newKey(), newAdminToken(), newAudit(), newRequest(),
 	}
 	for _, cmd := range commands {
 		f := cmd.PersistentFlags()
@@ -78,10 +81,12 @@ func group(use, short string, verbs ...*cobra.Command) *cobra.Command {
 
 // A verb is one command: what it sends where, and how the answer is shown.
 type verb[T any] struct {
-	use, short, example string
-	args                int
-	method              string
-	path                func(args []string) string
+	use, short, long, example string
+	args                      int
+	method                    string
+	path                      func(args []string) string
+	// before asks the server for what body needs to know; nil: nothing.
+	before func(ctx context.Context, c *admin.Client, args []string) error
 	// body makes what is sent; nil: nothing.
 	body func(args []string) (any, error)
 	// show is for people; nil: fields of the answer, a line each; --json shows
@@ -91,11 +96,16 @@ type verb[T any] struct {
 
 func (v verb[T]) command() *cobra.Command {
 	return &cobra.Command{
-		Use: v.use, Short: v.short, Example: v.example, Args: cobra.ExactArgs(v.args),
+		Use: v.use, Short: v.short, Long: v.long, Example: v.example, Args: cobra.ExactArgs(v.args),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := connect(cmd)
 			if err != nil {
 				return err
+			}
+			if v.before != nil {
+				if err := v.before(cmd.Context(), c, args); err != nil {
+					return err
+				}
 			}
 			var in any
 			if v.body != nil {
@@ -127,19 +137,20 @@ type deleted struct{}
 
 // A lister is a command that shows a list as a table.
 type lister[T any] struct {
-	use, short, example string
-	args                int
-	path                func(args []string) string
-	query               func() url.Values // nil: none
-	cursor              string            // "": after
-	head                string
-	row                 func(T) []any
+	use, short, long, example string
+	args                      int
+	path                      func(args []string) string
+	// query is what the list is asked by; nil: nothing.
+	query  func(args []string) (url.Values, error)
+	cursor string // "": after
+	head   string
+	row    func(T) []any
 }
 
 func (l lister[T]) command() *cobra.Command {
 	most := 0
 	cmd := &cobra.Command{
-		Use: l.use, Short: l.short, Example: l.example, Args: cobra.ExactArgs(l.args),
+		Use: l.use, Short: l.short, Long: l.long, Example: l.example, Args: cobra.ExactArgs(l.args),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := connect(cmd)
 			if err != nil {
@@ -148,7 +159,9 @@ func (l lister[T]) command() *cobra.Command {
 			items := []T{}
 			var query url.Values
 			if l.query != nil {
-				query = l.query()
+				if query, err = l.query(args); err != nil {
+					return usageError{err}
+				}
 			}
 			err = admin.List(cmd.Context(), c, l.path(args), query, firstOf(l.cursor, "after"), func(item T) bool {
 				items = append(items, item)
@@ -175,7 +188,7 @@ func (l lister[T]) table(w io.Writer, items []T) error {
 			if i > 0 {
 				fmt.Fprint(t, "\t")
 			}
-			fmt.Fprint(t, cell)
+			fmt.Fprint(t, printable(cell))
 		}
 		fmt.Fprintln(t)
 	}
@@ -186,9 +199,20 @@ func (l lister[T]) table(w io.Writer, items []T) error {
 func fields(w io.Writer, pairs ...any) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for i := 0; i+1 < len(pairs); i += 2 {
-		fmt.Fprintf(t, "%s\t%s\n", pairs[i], dash(fmt.Sprint(pairs[i+1])))
+		fmt.Fprintf(t, "%s\t%s\n", pairs[i], dash(printable(pairs[i+1])))
 	}
 	_ = t.Flush()
+}
+
+// printable has a blank for each character that a terminal would obey: some texts,
+// such as the notes of game servers, are others' words.
+func printable(value any) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, fmt.Sprint(value))
 }
 
 func dash(text string) string {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -8,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/rollcall-server/rollcall"
 	"github.com/rollcall-server/rollcall/internal/admin"
@@ -26,7 +28,7 @@ func newAgent() *cobra.Command {
 		}.command(),
 		newAgentChange(),
 		verb[rollcall.Agent]{
-			use: "block AGENT", short: "Refuse all requests of an agent, at once", args: 1,
+			use: "block AGENT", short: "Refuse all requests of an agent, at once, and end its sessions", args: 1,
 			method: http.MethodPost, path: to("agents", "{0}", "block"), show: showAgent,
 		}.command(),
 		verb[rollcall.Agent]{
@@ -41,11 +43,12 @@ func newAgent() *cobra.Command {
 			use: "delete AGENT", short: "Delete an agent that has no members", args: 1,
 			method: http.MethodDelete, path: to("agents", "{0}"),
 		}.command(),
-		newAddKey(), newRetireKey())
+		newAddKey(), newRetireKey(), newAgentWebhook())
 }
 
 func showAgent(w io.Writer, a rollcall.Agent) {
 	fields(w, "agent", a.ID, "status", a.Status, "branch", a.BranchID, "wallet", a.Wallet, "signature", a.Signature,
+		"games", joinGames(a.Games), "limits", limitsText(a.Limits), "webhook", a.WebhookURL,
 		"tokens not before", at(a.TokensNotBefore), "created", at(a.CreatedAt), "updated", at(a.UpdatedAt))
 	for _, k := range a.APIKeys {
 		fields(w, "API key", k.ID+"  made "+at(k.CreatedAt))
@@ -53,6 +56,30 @@ func showAgent(w io.Writer, a rollcall.Agent) {
 	for _, k := range a.SecretKeys {
 		fields(w, "Secret key", k.ID+"  made "+at(k.CreatedAt))
 	}
+}
+
+func limitsText(l rollcall.SessionLimits) string {
+	if l.PerMember == 0 && l.PerGame == 0 {
+		return "none"
+	}
+	var texts []string
+	if l.PerMember > 0 {
+		texts = append(texts, fmt.Sprintf("%d per member", l.PerMember))
+	}
+	if l.PerGame > 0 {
+		texts = append(texts, fmt.Sprintf("%d per member and game", l.PerGame))
+	}
+	return strings.Join(texts, ", ") + ", one more is " + map[bool]string{
+		true: "in place of the oldest", false: "refused",
+	}[l.Policy == rollcall.LimitDisplaceOldest]
+}
+
+// limitFlags declares the limits of an agent's members, and its games.
+func limitFlags(f *pflag.FlagSet, limits *rollcall.SessionLimits, games *[]string) {
+	f.IntVar(&limits.PerMember, "max-per-member", 0, "how many sessions a member may have at a time; 0: no bound")
+	f.IntVar(&limits.PerGame, "max-per-game", 0, "how many in one game and mode; 0: no bound")
+	f.StringVar((*string)(&limits.Policy), "limit-policy", "", "of a session that is one too many: refuse it (the default), or displace-oldest")
+	f.StringSliceVar(games, "games", nil, "`codes` of the games that the agent may offer, with commas; '': all")
 }
 
 func newAgentCreate() *cobra.Command {
@@ -85,6 +112,7 @@ func newAgentCreate() *cobra.Command {
 	f.StringVar(&signature, "signature", "plain", "plain, or hmac: signed with the API key")
 	f.StringVar(&apiKeyFile, "api-key-file", "", "`file` with an API key to take over (default: a new one)")
 	f.StringVar(&secretKeyFile, "secret-key-file", "", "`file` with a Secret key to take over (default: a new one)")
+	limitFlags(f, &in.Limits, &in.Games)
 	return cmd
 }
 
@@ -100,15 +128,24 @@ func readSecret(file string) (string, error) {
 
 func newAgentChange() *cobra.Command {
 	var branch, signature, wallet string
+	var limits rollcall.SessionLimits
+	var games []string
 	var cmd *cobra.Command
+	var had rollcall.Agent
 	cmd = verb[rollcall.Agent]{
-		use: "change AGENT", short: "Change an agent's branch, wallet or signature profile", args: 1,
-		example: "  rollcall agent change myCasino --signature hmac\n  rollcall agent change myCasino --branch ''    (takes it away)",
-		method:  http.MethodPatch, path: to("agents", "{0}"), show: showAgent,
+		use: "change AGENT", short: "Change an agent's branch, wallet, signature profile, limits or games", args: 1,
+		example: "  rollcall agent change myCasino --signature hmac\n  rollcall agent change myCasino --branch ''    (takes it away)\n" +
+			"  rollcall agent change myCasino --max-per-member 2 --limit-policy displace-oldest",
+		method: http.MethodPatch, path: to("agents", "{0}"), show: showAgent,
+		before: func(ctx context.Context, c *admin.Client, args []string) error {
+			return c.Do(ctx, http.MethodGet, admin.Path("agents", args[0]), nil, &had)
+		},
 		body: func([]string) (any, error) {
 			in := admin.AgentChange{
 				BranchID:  given(cmd, "branch", &branch),
 				Signature: (*rollcall.SignatureProfile)(given(cmd, "signature", &signature)),
+				Limits:    changedLimits(cmd, had.Limits, limits),
+				Games:     given(cmd, "games", &games),
 			}
 			if cmd.Flags().Changed("wallet") {
 				in.Wallet = new(rollcall.Wallet)
@@ -122,7 +159,28 @@ func newAgentChange() *cobra.Command {
 	cmd.Flags().StringVar(&branch, "branch", "", "`id` of the branch")
 	cmd.Flags().StringVar(&signature, "signature", "", "plain or hmac")
 	cmd.Flags().StringVar(&wallet, "wallet", "", "transfer or seamless")
+	limitFlags(cmd.Flags(), &limits, &games)
 	return cmd
+}
+
+// changedLimits returns an agent's limits with those changed that were given,
+// since the API takes them as a whole; nil where none was.
+func changedLimits(cmd *cobra.Command, had, wanted rollcall.SessionLimits) *rollcall.SessionLimits {
+	changed := false
+	for flag, take := range map[string]func(){
+		"max-per-member": func() { had.PerMember = wanted.PerMember },
+		"max-per-game":   func() { had.PerGame = wanted.PerGame },
+		"limit-policy":   func() { had.Policy = wanted.Policy },
+	} {
+		if cmd.Flags().Changed(flag) {
+			changed = true
+			take()
+		}
+	}
+	if !changed {
+		return nil
+	}
+	return &had
 }
 
 // keyPath is a path below an agent's keys of one kind.

@@ -2,14 +2,13 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
-	"log/slog"
-	"net/netip"
 	"slices"
-	"time"
 
 	"github.com/rollcall-server/rollcall"
 	"github.com/rollcall-server/rollcall/internal/roll"
+	"github.com/rollcall-server/rollcall/wire"
 )
 
 // The roles of the sandbox's agents in its credentials.
@@ -25,13 +24,15 @@ const sandboxActor = "rollcall sandbox"
 
 const castBranch = "THB"
 
-// castAgents are the sandbox's agents; all have their own keys.
-var castAgents = []struct {
+// A castAgent is one of the sandbox's agents; each has keys of its own.
+type castAgent struct {
 	role   string
 	id     string
 	branch string
 	wallet rollcall.Wallet
-}{
+}
+
+var castAgents = []castAgent{
 	{rolePrimary, "integratorNBTest04", castBranch, rollcall.WalletTransfer},
 	{roleOther, "integratorNBTest05", castBranch, rollcall.WalletSeamless},
 	{roleNoBranch, "integratorNoBranch", "", rollcall.WalletTransfer},
@@ -53,124 +54,141 @@ var castMembers = [][2]string{
 	{"integratorNBTest05", "player001"},
 }
 
+// castServer is the game server that the arcade is.
 const castServer = "sandbox"
 
-// castSessions are the sandbox's sessions: player001's is the one of the
-// protocol's example (spec 6.2).
-var castSessions = []roll.StartParams{
-	castSession("player001", "VP_230001_1", rollcall.ModeReal, rollcall.DevicePC, rollcall.LaunchReal),
-	castSession("player003", "VP_230003_1", rollcall.ModeReal, rollcall.DeviceMobile, rollcall.LaunchReal),
-	castSession("player003", "VP_230001_1", rollcall.ModeDemo, rollcall.DevicePC, rollcall.LaunchDemo),
+// castLaunches are those of the sandbox's sessions, which the primary agent asks
+// for: player001's is the one of the protocol's example (spec 6.2). deviceType
+// is 0 for a PC and 1 for mobile.
+var castLaunches = []wire.OpenGameRequest{
+	castLaunch("player001", "VP_230001_1", 0, rollcall.LaunchReal),
+	castLaunch("player003", "VP_230003_1", 1, rollcall.LaunchReal),
+	castLaunch("player003", "VP_230001_1", 0, rollcall.LaunchDemo),
 }
 
-func castSession(username, game string, mode rollcall.Mode, device rollcall.DeviceType, launch rollcall.LaunchType) roll.StartParams {
-	return roll.StartParams{
-		AgentID: "integratorNBTest04", Username: username, GameCode: game, Mode: mode, GameServer: castServer,
-		Device: device, IP: netip.AddrFrom4([4]byte{127, 0, 0, 1}), Lang: "en", Launch: launch,
+func castLaunch(username, game string, device int, launch rollcall.LaunchType) wire.OpenGameRequest {
+	return wire.OpenGameRequest{
+		Username: username, GameCode: game, DeviceType: device, LaunchType: int(launch), IPAddress: "127.0.0.1", Lang: "en",
 	}
 }
 
-// createCast makes the cast and an admin token, and returns the keys.
-func createCast(ctx context.Context, s *roll.Service) (Credentials, error) {
-	var c Credentials
-	_, err := s.CreateBranch(ctx, sandboxActor, rollcall.Branch{ID: castBranch, Currency: "THB", BrandCurrency: "THB"})
-	if err != nil {
-		return c, err
+// A caster makes what is missing of the cast. What is there stays as it is, also
+// where somebody has changed it.
+type caster struct {
+	service *roll.Service
+	c       Credentials
+}
+
+// makeCast returns c with the keys and tokens that were missing in it.
+func makeCast(ctx context.Context, s *roll.Service, c Credentials) (Credentials, error) {
+	m := caster{s, c}
+	for _, step := range []func(context.Context) error{m.directory, m.agents, m.members, m.gameServer, m.adminToken} {
+		if err := step(ctx); err != nil {
+			return m.c, err
+		}
+	}
+	return m.c, nil
+}
+
+// unlessThere is err, but for a name that is taken.
+func unlessThere(err error) error {
+	if errors.Is(err, rollcall.ErrExists) {
+		return nil
+	}
+	return err
+}
+
+func (m *caster) directory(ctx context.Context) error {
+	_, err := m.service.CreateBranch(ctx, sandboxActor, rollcall.Branch{ID: castBranch, Currency: "THB", BrandCurrency: "THB"})
+	if err := unlessThere(err); err != nil {
+		return err
 	}
 	for _, game := range castGames {
-		if _, err := s.CreateGame(ctx, sandboxActor, game); err != nil {
-			return c, err
-		}
-	}
-	for _, a := range castAgents {
-		agent := rollcall.Agent{ID: a.id, BranchID: a.branch, Wallet: a.wallet, Signature: rollcall.SignaturePlain}
-		_, keys, err := s.CreateAgent(ctx, sandboxActor, agent, roll.NewKeys{})
-		if err != nil {
-			return c, err
-		}
-		c.Agents = append(c.Agents, AgentCredentials{Role: a.role, AgentID: a.id, APIKey: keys.APIKey, Secret: keys.SecretKey})
-		if a.role == roleBlocked {
-			if _, err := s.SetAgentStatus(ctx, sandboxActor, a.id, rollcall.AgentBlocked); err != nil {
-				return c, err
-			}
-		}
-	}
-	for _, m := range castMembers {
-		if _, err := s.CreateMember(ctx, sandboxActor, m[0], m[1], ""); err != nil {
-			return c, err
-		}
-	}
-	c.AdminToken, err = s.CreateAdminToken(ctx, sandboxActor, "sandbox")
-	return c, err
-}
-
-// A keeper plays the cast's game server: it starts the sessions and keeps them.
-type keeper struct {
-	service *roll.Service
-	log     *slog.Logger
-	held    []rollcall.Session
-}
-
-// start begins those of the cast's sessions that are not there, as after a
-// restart some may be.
-func (k *keeper) start(ctx context.Context) error {
-	for _, p := range castSessions {
-		have, err := k.service.Sessions(ctx, p.AgentID, p.Username, "", 0)
-		if err != nil {
+		if _, err := m.service.CreateGame(ctx, sandboxActor, game); unlessThere(err) != nil {
 			return err
 		}
-		at := slices.IndexFunc(have, func(s rollcall.Session) bool { return s.GameCode == p.GameCode && s.Mode == p.Mode })
-		if at >= 0 {
-			k.held = append(k.held, have[at])
-			continue
-		}
-		session, err := k.service.Start(ctx, p)
-		if err != nil {
-			return err
-		}
-		k.held = append(k.held, session)
 	}
 	return nil
 }
 
-const keepEvery = 30 * time.Second
-
-// run sends heartbeats until ctx ends. A session that somebody ended stays
-// ended; one whose lifetime has passed begins anew.
-func (k *keeper) run(ctx context.Context) {
-	tick := time.NewTicker(keepEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case now := <-tick.C:
-			if err := k.beat(ctx, now); err != nil && ctx.Err() == nil {
-				k.log.LogAttrs(ctx, slog.LevelError, "sandbox: heartbeat", slog.Any("error", err))
-			}
+func (m *caster) agents(ctx context.Context) error {
+	for _, a := range castAgents {
+		if err := m.agent(ctx, a); err != nil {
+			return err
 		}
 	}
+	return nil
 }
 
-func (k *keeper) beat(ctx context.Context, now time.Time) error {
-	ids := make([]string, len(k.held))
-	for i := range k.held {
-		ids[i] = k.held[i].ID
+// agent makes an agent with the keys that the credentials have of it, or finds it.
+func (m *caster) agent(ctx context.Context, a castAgent) error {
+	at := slices.IndexFunc(m.c.Agents, func(have AgentCredentials) bool { return have.AgentID == a.id })
+	var keys roll.NewKeys
+	if at >= 0 {
+		keys = roll.NewKeys{APIKey: m.c.Agents[at].APIKey, SecretKey: m.c.Agents[at].Secret}
 	}
-	unknown, err := k.service.Heartbeat(ctx, castServer, ids)
+	agent := rollcall.Agent{ID: a.id, BranchID: a.branch, Wallet: a.wallet, Signature: rollcall.SignaturePlain}
+	_, keys, err := m.service.CreateAgent(ctx, sandboxActor, agent, keys)
+	switch {
+	case err == nil && a.role == roleBlocked:
+		_, err = m.service.SetAgentStatus(ctx, sandboxActor, a.id, rollcall.AgentBlocked)
+	case at < 0 && errors.Is(err, rollcall.ErrExists):
+		keys, err = m.moreKeys(ctx, a.id)
+	}
+	if at < 0 && err == nil {
+		m.c.Agents = append(m.c.Agents, AgentCredentials{Role: a.role, AgentID: a.id, APIKey: keys.APIKey, Secret: keys.SecretKey})
+	}
+	return unlessThere(err)
+}
+
+// moreKeys gives an agent whose keys nobody knows any more others.
+func (m *caster) moreKeys(ctx context.Context, id string) (keys roll.NewKeys, err error) {
+	if _, keys.APIKey, err = m.service.AddKey(ctx, sandboxActor, id, roll.KindAPIKey, ""); err != nil {
+		return keys, err
+	}
+	_, keys.SecretKey, err = m.service.AddKey(ctx, sandboxActor, id, roll.KindSecretKey, "")
+	return keys, err
+}
+
+func (m *caster) members(ctx context.Context) error {
+	for _, name := range castMembers {
+		if _, err := m.service.Member(ctx, name[0], name[1]); err == nil {
+			continue
+		}
+		if _, err := m.service.CreateMember(ctx, sandboxActor, name[0], name[1], ""); unlessThere(err) != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// gameServer makes the arcade's game server, or one that was deleted anew. Of one
+// that is there and whose token is not known, as in the credentials of earlier
+// versions, it changes the token.
+func (m *caster) gameServer(ctx context.Context) error {
+	at := slices.IndexFunc(m.c.GameServers, func(have GameServerCredentials) bool { return have.ID == castServer })
+	_, token, err := m.service.CreateGameServer(ctx, sandboxActor, rollcall.GameServer{ID: castServer})
+	switch {
+	case at >= 0 && errors.Is(err, rollcall.ErrExists):
+		return nil
+	case errors.Is(err, rollcall.ErrExists):
+		token, err = m.service.RotateGameServerToken(ctx, sandboxActor, castServer)
+	}
 	if err != nil {
 		return err
 	}
-	var errs []error
-	for i := range k.held {
-		if slices.Contains(unknown, k.held[i].ID) && !now.Before(k.held[i].EndsAt) {
-			session, err := k.service.Start(ctx, castSessions[i])
-			if err != nil {
-				errs = append(errs, err)
-				continue
-			}
-			k.held[i] = session
-		}
+	m.c.GameServers = slices.DeleteFunc(m.c.GameServers, func(have GameServerCredentials) bool { return have.ID == castServer })
+	m.c.GameServers = append(m.c.GameServers, GameServerCredentials{ID: castServer, Token: token})
+	return nil
+}
+
+func (m *caster) adminToken(ctx context.Context) (err error) {
+	if m.c.AdminToken != "" {
+		return nil
 	}
-	return errors.Join(errs...)
+	m.c.AdminToken, err = m.service.CreateAdminToken(ctx, sandboxActor, "sandbox")
+	if errors.Is(err, rollcall.ErrExists) { // whose text is lost
+		m.c.AdminToken, err = m.service.CreateAdminToken(ctx, sandboxActor, "sandbox-"+rand.Text()[:6])
+	}
+	return err
 }

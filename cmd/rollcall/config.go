@@ -14,6 +14,9 @@ import (
 
 	"github.com/spf13/pflag"
 	"go.yaml.in/yaml/v4"
+
+	"github.com/rollcall-server/rollcall"
+	"github.com/rollcall-server/rollcall/internal/roll"
 )
 
 // A config is everything that can be set about a server. Each field is a flag,
@@ -21,24 +24,33 @@ import (
 // --admin-listen, ROLLCALL_ADMIN_LISTEN, admin-listen. The flag beats the
 // environment, and that the file.
 type config struct {
-	Listen           string
-	AdminListen      string
-	Data             string
-	MasterKeyFile    string
-	Sync             string
-	TLSCert          string
-	TLSKey           string
-	AdminTLSCert     string
-	AdminTLSKey      string
-	InsecureHTTP     bool
-	MaxClockSkew     time.Duration
-	LeaseTTL         time.Duration
-	SessionLifetime  time.Duration
-	RequestRetention time.Duration
-	DrainDelay       time.Duration
-	DrainTimeout     time.Duration
-	LogLevel         string
-	LogFormat        string
+	Listen              string
+	GameListen          string
+	AdminListen         string
+	Data                string
+	MasterKeyFile       string
+	Sync                string
+	TLSCert             string
+	TLSKey              string
+	GameTLSCert         string
+	GameTLSKey          string
+	AdminTLSCert        string
+	AdminTLSKey         string
+	InsecureHTTP        bool
+	MaxClockSkew        time.Duration
+	LeaseTTL            time.Duration
+	HeartbeatEvery      time.Duration
+	SessionLifetime     time.Duration
+	LaunchURL           string
+	RequestRetention    time.Duration
+	SessionHistory      time.Duration
+	EventRetention      time.Duration
+	WebhookAllowPrivate bool
+	WebhookAllow        string
+	DrainDelay          time.Duration
+	DrainTimeout        time.Duration
+	LogLevel            string
+	LogFormat           string
 
 	// masterKey is from the environment only: a flag would show it in ps, and
 	// the file is often less secret than it.
@@ -56,22 +68,43 @@ const (
 func (c *config) flags() *pflag.FlagSet {
 	f := pflag.NewFlagSet("settings", pflag.ContinueOnError)
 	c.listenFlags(f)
+	c.secretFlags(f)
+	c.sessionFlags(f)
+	c.processFlags(f)
+	return f
+}
+
+func (c *config) secretFlags(f *pflag.FlagSet) {
+	f.StringVar(&c.GameListen, "game-listen", "", "`address` of the game servers' API (default: shared with --listen)")
 	f.StringVar(&c.MasterKeyFile, "master-key-file", "", "`file` with the master key (default DATA/master.key; "+envMasterKey+" beats it)")
-	f.StringVar(&c.Sync, "sync", "full", "durability of a session's start: full survives loss of power, normal survives the death of the process and commits faster")
 	f.StringVar(&c.TLSCert, "tls-cert", "", "PEM `file` of the v2 listener's certificate; read again when it changes")
 	f.StringVar(&c.TLSKey, "tls-key", "", "PEM `file` of the certificate's key")
+	f.StringVar(&c.GameTLSCert, "game-tls-cert", "", "PEM `file` of the certificate of --game-listen")
+	f.StringVar(&c.GameTLSKey, "game-tls-key", "", "PEM `file` of that certificate's key")
 	f.StringVar(&c.AdminTLSCert, "admin-tls-cert", "", "PEM `file` of the admin listener's certificate")
 	f.StringVar(&c.AdminTLSKey, "admin-tls-key", "", "PEM `file` of that certificate's key")
 	f.BoolVar(&c.InsecureHTTP, "insecure-http", false, "allow plain HTTP beyond loopback, for a server behind a proxy that does TLS")
 	f.DurationVar(&c.MaxClockSkew, "max-clock-skew", 5*time.Minute, "how far x-timestamp may be from the clock")
-	f.DurationVar(&c.LeaseTTL, "lease-ttl", 90*time.Second, "how long a session lives without a heartbeat")
+}
+
+func (c *config) sessionFlags(f *pflag.FlagSet) {
+	f.StringVar(&c.Sync, "sync", "full", "durability of a session's start: full survives loss of power, normal survives the death of the process and commits faster")
+	f.DurationVar(&c.LeaseTTL, "lease-ttl", 90*time.Second, "how long a session lives without a heartbeat, in whole seconds")
+	f.DurationVar(&c.HeartbeatEvery, "heartbeat-every", 30*time.Second, "how often game servers are to renew sessions; a third of lease-ttl at the most")
 	f.DurationVar(&c.SessionLifetime, "session-lifetime", 12*time.Hour, "how long a session lives at the most")
+	f.StringVar(&c.LaunchURL, "launch-url", "", "`URL` where members are sent to play games that have none of their own")
 	f.DurationVar(&c.RequestRetention, "request-retention", 7*24*time.Hour, "how long request records are kept")
+	f.DurationVar(&c.SessionHistory, "session-history", 90*24*time.Hour, "how long ended sessions are kept")
+	f.DurationVar(&c.EventRetention, "event-retention", 7*24*time.Hour, "how long kicks, their receipts and webhooks that were given up are kept")
+	f.BoolVar(&c.WebhookAllowPrivate, "webhook-allow-private", false, "let webhooks go to loopback and private addresses, over http too")
+	f.StringVar(&c.WebhookAllow, "webhook-allow", "", "`networks` that webhooks may go to, such as 10.1.0.0/16, with commas")
+}
+
+func (c *config) processFlags(f *pflag.FlagSet) {
 	f.DurationVar(&c.DrainDelay, "drain-delay", time.Second, "at SIGTERM: how long /readyz says no before connections are refused")
 	f.DurationVar(&c.DrainTimeout, "drain-timeout", 20*time.Second, "at SIGTERM: how long requests in flight may take")
 	f.StringVar(&c.LogLevel, "log-level", "info", "debug, info, warn or error; debug has a line for each request")
 	f.StringVar(&c.LogFormat, "log-format", "text", "text or json")
-	return f
 }
 
 // listenFlags declares those that the sandbox has too.
@@ -183,25 +216,66 @@ func readConfigFile(f *pflag.FlagSet, file string) (map[string]setting, error) {
 
 // check returns every fault of the values themselves.
 func (c *config) check() []error {
-	var errs []error
-	add := func(ok bool, format string, args ...any) {
-		if !ok {
-			errs = append(errs, fmt.Errorf(format, args...))
-		}
-	}
-	add(c.Data != "", "data: say in which directory the stores are (--data DIR)")
-	add(c.Sync == "full" || c.Sync == "normal", "sync: want full or normal, got %q", c.Sync)
-	add(c.LogFormat == "text" || c.LogFormat == "json", "log-format: want text or json, got %q", c.LogFormat)
-	add(c.MaxClockSkew >= time.Second && c.MaxClockSkew <= time.Hour, "max-clock-skew: want 1s to 1h, got %s", c.MaxClockSkew)
-	add(c.LeaseTTL >= time.Second, "lease-ttl: want at least 1s, got %s", c.LeaseTTL)
-	add(c.SessionLifetime >= c.LeaseTTL, "session-lifetime: want at least lease-ttl, got %s", c.SessionLifetime)
-	add(c.RequestRetention >= time.Minute, "request-retention: want at least 1m, got %s", c.RequestRetention)
-	add(c.DrainDelay >= 0, "drain-delay: want 0 or more, got %s", c.DrainDelay)
-	add(c.DrainTimeout > 0, "drain-timeout: want more than 0, got %s", c.DrainTimeout)
+	var faults faults
+	faults.add(c.Data != "", "data: say in which directory the stores are (--data DIR)")
+	faults.add(c.LogFormat == "text" || c.LogFormat == "json", "log-format: want text or json, got %q", c.LogFormat)
+	faults.add(c.MaxClockSkew >= time.Second && c.MaxClockSkew <= time.Hour, "max-clock-skew: want 1s to 1h, got %s", c.MaxClockSkew)
+	c.checkSessions(&faults)
+	faults.add(c.DrainDelay >= 0, "drain-delay: want 0 or more, got %s", c.DrainDelay)
+	faults.add(c.DrainTimeout > 0, "drain-timeout: want more than 0, got %s", c.DrainTimeout)
 	var level slog.Level
-	add(level.UnmarshalText([]byte(c.LogLevel)) == nil, "log-level: want debug, info, warn or error, got %q", c.LogLevel)
-	errs = append(errs, c.checkListener("listen", c.Listen, c.TLSCert, c.TLSKey))
-	return append(errs, c.checkListener("admin-listen", c.AdminListen, c.AdminTLSCert, c.AdminTLSKey))
+	faults.add(level.UnmarshalText([]byte(c.LogLevel)) == nil, "log-level: want debug, info, warn or error, got %q", c.LogLevel)
+	faults.add(c.GameListen != "" || c.GameTLSCert == "" && c.GameTLSKey == "", "game-tls-cert: there is no game-listen that it is for")
+	faults = append(faults, c.checkListener("listen", c.Listen, c.TLSCert, c.TLSKey))
+	if c.GameListen != "" {
+		faults = append(faults, c.checkListener("game-listen", c.GameListen, c.GameTLSCert, c.GameTLSKey))
+	}
+	return append(faults, c.checkListener("admin-listen", c.AdminListen, c.AdminTLSCert, c.AdminTLSKey))
+}
+
+// faults are what is wrong, nil where an entry is right.
+type faults []error
+
+func (f *faults) add(ok bool, format string, args ...any) {
+	if !ok {
+		*f = append(*f, fmt.Errorf(format, args...))
+	}
+}
+
+// minLease lets three heartbeats into a lease, which are in whole seconds.
+const minLease = 3 * time.Second
+
+func (c *config) checkSessions(faults *faults) {
+	faults.add(c.Sync == "full" || c.Sync == "normal", "sync: want full or normal, got %q", c.Sync)
+	faults.add(c.LeaseTTL >= minLease && whole(c.LeaseTTL), "lease-ttl: want whole seconds, at least %s, got %s", minLease, c.LeaseTTL)
+	faults.add(c.HeartbeatEvery >= time.Second && whole(c.HeartbeatEvery), "heartbeat-every: want whole seconds, at least 1s, got %s", c.HeartbeatEvery)
+	faults.add(c.SessionLifetime >= c.LeaseTTL && c.SessionLifetime <= roll.MaxLifetime,
+		"session-lifetime: want lease-ttl to %s, got %s", roll.MaxLifetime, c.SessionLifetime)
+	faults.add(c.LaunchURL == "" || rollcall.ValidLaunchURL(c.LaunchURL), "launch-url: want an http or https URL without a fragment, got %q", c.LaunchURL)
+	faults.add(c.RequestRetention >= time.Minute, "request-retention: want at least 1m, got %s", c.RequestRetention)
+	// A session that a game server announces after a loss of data is compared
+	// with those that have ended, and with the kicks, since it began.
+	faults.add(c.SessionHistory >= roll.MaxLifetime, "session-history: want at least %s, got %s", roll.MaxLifetime, c.SessionHistory)
+	faults.add(c.EventRetention >= roll.MaxLifetime, "event-retention: want at least %s, got %s", roll.MaxLifetime, c.EventRetention)
+	_, err := c.webhookAllow()
+	faults.add(err == nil, "webhook-allow: %w", err)
+}
+
+func whole(d time.Duration) bool { return d%time.Second == 0 }
+
+// webhookAllow returns the networks of the setting webhook-allow.
+func (c *config) webhookAllow() (all []netip.Prefix, err error) {
+	for text := range strings.SplitSeq(c.WebhookAllow, ",") {
+		if text = strings.TrimSpace(text); text == "" {
+			continue
+		}
+		prefix, err := netip.ParsePrefix(text)
+		if err != nil || prefix != prefix.Masked() {
+			return nil, fmt.Errorf("want networks such as 10.1.0.0/16 or fd00::/8 with commas, got %q", text)
+		}
+		all = append(all, prefix)
+	}
+	return all, nil
 }
 
 // checkListener refuses what would send tokens over a network in the clear.

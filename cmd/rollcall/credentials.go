@@ -7,14 +7,26 @@ import (
 	"path/filepath"
 )
 
-// Credentials is the file by which the commands, and integrators who try the
-// sandbox, know where the service is and how to prove who they are. It is as
-// secret as the keys in it: mode 0600.
+// Credentials is the file by which the commands, and those who try the sandbox,
+// know where the service is and how to prove who they are. It is as secret as
+// the keys in it: mode 0600.
 type Credentials struct {
-	BaseURL    string             `json:"baseUrl"`
-	AdminURL   string             `json:"adminUrl"`
-	AdminToken string             `json:"adminToken"`
-	Agents     []AgentCredentials `json:"agents"`
+	// BaseURL is where /v2 begins, GameURL where /game/v1 does (often the same),
+	// AdminURL where /admin/v1 does.
+	BaseURL    string `json:"baseUrl"`
+	GameURL    string `json:"gameUrl,omitempty"`
+	AdminURL   string `json:"adminUrl"`
+	AdminToken string `json:"adminToken"`
+	// Agents may call /v2, GameServers /game/v1.
+	Agents      []AgentCredentials      `json:"agents"`
+	GameServers []GameServerCredentials `json:"gameServers,omitempty"`
+}
+
+// GameServerCredentials are one game server's. The sandbox's own is in use by its
+// arcade: who boots as it takes the arcade's sessions away.
+type GameServerCredentials struct {
+	ID    string `json:"id"`
+	Token string `json:"token"`
 }
 
 // AgentCredentials are one agent's keys. Role says what the agent is there for

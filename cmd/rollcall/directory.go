@@ -5,8 +5,10 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/rollcall-server/rollcall"
 	"github.com/rollcall-server/rollcall/internal/admin"
@@ -67,7 +69,7 @@ func newBranchChange() *cobra.Command {
 }
 
 // given returns a flag's value where the flag was given, and else nil.
-func given(cmd *cobra.Command, flag string, value *string) *string {
+func given[T any](cmd *cobra.Command, flag string, value *T) *T {
 	if cmd.Flags().Changed(flag) {
 		return value
 	}
@@ -75,20 +77,22 @@ func given(cmd *cobra.Command, flag string, value *string) *string {
 }
 
 func newGame() *cobra.Command {
-	return group("game", "The games, and the modes that they offer",
-		newGameSet("create GAME --modes MODES", "Make a game", http.MethodPost, to("games"), func(code string, modes []rollcall.Mode) any {
-			return admin.GameCreate{Code: code, Modes: modes}
-		}),
+	return group("game", "The games, the modes that they offer, and how long their sessions live",
+		newGameCreate(),
 		verb[rollcall.Game]{
 			use: "show GAME", short: "Show a game", args: 1,
 			method: http.MethodGet, path: to("games", "{0}"), show: showGame,
 		}.command(),
 		lister[rollcall.Game]{
-			use: "list", short: "List the games", path: to("games"), head: "GAME\tMODES",
-			row: func(g rollcall.Game) []any { return []any{g.Code, joinModes(g.Modes)} },
+			use: "list", short: "List the games", path: to("games"), head: "GAME\tMODES\tLEASE\tHEARTBEAT\tLIFETIME\tLAUNCH URL",
+			row: func(g rollcall.Game) []any {
+				return []any{
+					g.Code, joinModes(g.Modes), dash(duration(g.LeaseSeconds)), dash(duration(g.HeartbeatSeconds)),
+					dash(duration(g.LifetimeSeconds)), dash(g.LaunchURL),
+				}
+			},
 		}.command(),
-		newGameSet("change GAME --modes MODES", "Change a game's modes; live sessions go on", http.MethodPatch, to("games", "{0}"),
-			func(_ string, modes []rollcall.Mode) any { return admin.GameChange{Modes: modes} }),
+		newGameChange(),
 		verb[deleted]{
 			use: "delete GAME", short: "Delete a game that nobody plays", args: 1,
 			method: http.MethodDelete, path: to("games", "{0}"),
@@ -96,7 +100,16 @@ func newGame() *cobra.Command {
 }
 
 func showGame(w io.Writer, g rollcall.Game) {
-	fields(w, "game", g.Code, "modes", joinModes(g.Modes), "created", at(g.CreatedAt), "updated", at(g.UpdatedAt))
+	fields(w, "game", g.Code, "modes", joinModes(g.Modes), "launch URL", g.LaunchURL, "lease", duration(g.LeaseSeconds),
+		"heartbeat", duration(g.HeartbeatSeconds), "lifetime", duration(g.LifetimeSeconds), "created", at(g.CreatedAt), "updated", at(g.UpdatedAt))
+}
+
+// duration shows seconds; "" for 0, which means the service's own setting.
+func duration(seconds int) string {
+	if seconds == 0 {
+		return ""
+	}
+	return (time.Duration(seconds) * time.Second).String()
 }
 
 func joinModes(modes []rollcall.Mode) string {
@@ -107,22 +120,75 @@ func joinModes(modes []rollcall.Mode) string {
 	return strings.Join(texts, ",")
 }
 
-func newGameSet(use, short, method string, path func([]string) string, body func(code string, modes []rollcall.Mode) any) *cobra.Command {
-	var texts []string
+// gameFlags are what can be set about a game.
+type gameFlags struct {
+	modes                      []string
+	launchURL                  string
+	lease, heartbeat, lifetime time.Duration
+}
+
+func (g *gameFlags) declare(f *pflag.FlagSet) {
+	f.StringSliceVar(&g.modes, "modes", nil, "real, demo or real,demo")
+	f.StringVar(&g.launchURL, "launch-url", "", "`URL` where members are sent to play it; '': the setting launch-url")
+	f.DurationVar(&g.lease, "lease", 0, "how long a session lives without a heartbeat, in whole seconds; 0: the setting lease-ttl")
+	f.DurationVar(&g.heartbeat, "heartbeat", 0, "how often a session is to be renewed; 0: the setting heartbeat-every")
+	f.DurationVar(&g.lifetime, "lifetime", 0, "how long a session lives at the most; 0: the setting session-lifetime")
+}
+
+// read returns all as the fields of a game.
+func (g *gameFlags) read() (in admin.GameCreate, err error) {
+	in = admin.GameCreate{Modes: make([]rollcall.Mode, len(g.modes)), LaunchURL: g.launchURL}
+	for i, text := range g.modes {
+		if in.Modes[i] = rollcall.Mode(text); !in.Modes[i].Valid() {
+			return in, fmt.Errorf("--modes: want real, demo or both, got %q", text)
+		}
+	}
+	for _, d := range []struct {
+		flag  string
+		value time.Duration
+		field *int
+	}{{"lease", g.lease, &in.LeaseSeconds}, {"heartbeat", g.heartbeat, &in.HeartbeatSeconds}, {"lifetime", g.lifetime, &in.LifetimeSeconds}} {
+		if d.value%time.Second != 0 {
+			return in, fmt.Errorf("--%s: want whole seconds, got %s", d.flag, d.value)
+		}
+		*d.field = int(d.value / time.Second)
+	}
+	return in, nil
+}
+
+func newGameCreate() *cobra.Command {
+	var flags gameFlags
 	cmd := verb[rollcall.Game]{
-		use: use, short: short, args: 1, method: method, path: path, show: showGame,
-		example: "  rollcall game create VP_230001_1 --modes real,demo",
+		use: "create GAME --modes MODES", short: "Make a game", args: 1,
+		example: "  rollcall game create VP_230001_1 --modes real,demo --launch-url https://play.example/slots",
+		method:  http.MethodPost, path: to("games"), show: showGame,
 		body: func(args []string) (any, error) {
-			modes := make([]rollcall.Mode, len(texts))
-			for i, text := range texts {
-				if modes[i] = rollcall.Mode(text); !modes[i].Valid() {
-					return nil, fmt.Errorf("--modes: want real, demo or both, got %q", text)
-				}
-			}
-			return body(args[0], modes), nil
+			in, err := flags.read()
+			in.Code = args[0]
+			return in, err
 		},
 	}.command()
-	cmd.Flags().StringSliceVar(&texts, "modes", nil, "real, demo or real,demo (required)")
+	flags.declare(cmd.Flags())
+	return cmd
+}
+
+func newGameChange() *cobra.Command {
+	var flags gameFlags
+	var cmd *cobra.Command
+	cmd = verb[rollcall.Game]{
+		use: "change GAME", short: "Change a game's modes, launch URL or times; live sessions go on as they began", args: 1,
+		example: "  rollcall game change VP_230001_1 --modes real\n  rollcall game change VP_230001_1 --lease 30s --heartbeat 10s",
+		method:  http.MethodPatch, path: to("games", "{0}"), show: showGame,
+		body: func([]string) (any, error) {
+			in, err := flags.read()
+			return admin.GameChange{
+				Modes: given(cmd, "modes", &in.Modes), LaunchURL: given(cmd, "launch-url", &in.LaunchURL),
+				LeaseSeconds: given(cmd, "lease", &in.LeaseSeconds), HeartbeatSeconds: given(cmd, "heartbeat", &in.HeartbeatSeconds),
+				LifetimeSeconds: given(cmd, "lifetime", &in.LifetimeSeconds),
+			}, err
+		},
+	}.command()
+	flags.declare(cmd.Flags())
 	return cmd
 }
 
@@ -135,10 +201,20 @@ func newMember() *cobra.Command {
 		}.command(),
 		lister[rollcall.Member]{
 			use: "list AGENT", short: "List the members of an agent", args: 1, path: to("agents", "{0}", "members"),
-			head: "USERNAME\tSITE\tCURRENCY\tCREATED",
-			row:  func(m rollcall.Member) []any { return []any{m.Username, dash(m.SiteID), m.Currency, at(m.CreatedAt)} },
+			head: "USERNAME\tSTATE\tSITE\tCURRENCY\tCREATED",
+			row: func(m rollcall.Member) []any {
+				return []any{m.Username, memberState(m), dash(m.SiteID), m.Currency, at(m.CreatedAt)}
+			},
 		}.command(),
 		newMemberChange(),
+		verb[rollcall.Member]{
+			use: "suspend AGENT USERNAME", short: "Kick a member and let it launch no game, until unsuspend", args: 2,
+			method: http.MethodPost, path: to("agents", "{0}", "members", "{1}", "suspend"), show: showMember,
+		}.command(),
+		verb[rollcall.Member]{
+			use: "unsuspend AGENT USERNAME", short: "Let a suspended member play again", args: 2,
+			method: http.MethodPost, path: to("agents", "{0}", "members", "{1}", "unsuspend"), show: showMember,
+		}.command(),
 		verb[deleted]{
 			use: "delete AGENT USERNAME", short: "Delete a member and end its sessions", args: 2,
 			method: http.MethodDelete, path: to("agents", "{0}", "members", "{1}"),
@@ -146,7 +222,15 @@ func newMember() *cobra.Command {
 }
 
 func showMember(w io.Writer, m rollcall.Member) {
-	fields(w, "agent", m.AgentID, "username", m.Username, "site", m.SiteID, "currency", m.Currency, "created", at(m.CreatedAt), "updated", at(m.UpdatedAt))
+	fields(w, "agent", m.AgentID, "username", m.Username, "state", memberState(m), "site", m.SiteID, "currency", m.Currency,
+		"created", at(m.CreatedAt), "updated", at(m.UpdatedAt))
+}
+
+func memberState(m rollcall.Member) string {
+	if m.Suspended {
+		return "suspended"
+	}
+	return "active"
 }
 
 func newMemberCreate() *cobra.Command {

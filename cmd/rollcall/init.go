@@ -98,6 +98,6 @@ func tellToken(cmd *cobra.Command, c *config, token, credentials string) error {
 	} else {
 		fmt.Fprintf(w, "admin token  in %s\n", credentials)
 	}
-	fmt.Fprintf(w, "\nNext: rollcall serve --data %s\n      rollcall branch create --help, then agent, game and member\n", c.Data)
+	fmt.Fprintf(w, "\nNext: rollcall serve --data %s\n      rollcall branch create --help, then agent, game, member and gameserver add\n", c.Data)
 	return nil
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/rollcall-server/rollcall/internal/server"
 	"github.com/rollcall-server/rollcall/internal/store/sqlite"
 	"github.com/rollcall-server/rollcall/internal/vault"
+	"github.com/rollcall-server/rollcall/internal/webhook"
 )
 
 const masterKeyName = "master.key"
@@ -29,8 +30,10 @@ type node struct {
 	stores  *sqlite.Store
 	server  *server.Server
 
-	v2, admin         net.Listener
-	baseURL, adminURL string
+	v2, admin net.Listener
+	// game is the game servers' listener; nil: they use v2.
+	game                       net.Listener
+	baseURL, gameURL, adminURL string
 }
 
 // openNode wires a server top to bottom. What it opened before an error is
@@ -51,10 +54,7 @@ func openNode(ctx context.Context, c *config, log *slog.Logger) (_ *node, err er
 		return nil, err
 	}
 	stores := n.stores.Stores()
-	n.service = roll.New(roll.Options{
-		Stores: stores, Vault: keys, Log: log,
-		LeaseTTL: c.LeaseTTL, Lifetime: c.SessionLifetime, RequestRetention: c.RequestRetention,
-	})
+	n.service = newService(c, stores, keys, log)
 	if err := n.service.Prepare(ctx); err != nil {
 		return nil, err
 	}
@@ -64,6 +64,18 @@ func openNode(ctx context.Context, c *config, log *slog.Logger) (_ *node, err er
 		DrainDelay: c.DrainDelay, DrainTimeout: c.DrainTimeout, Version: version(),
 	})
 	return n, n.listen(ctx, c, log)
+}
+
+func newService(c *config, stores roll.Stores, keys *vault.Vault, log *slog.Logger) *roll.Service {
+	allow, _ := c.webhookAllow() // checked before
+	return roll.New(roll.Options{
+		Stores: stores, Vault: keys, Log: log,
+		LeaseTTL: c.LeaseTTL, Heartbeat: c.HeartbeatEvery, Lifetime: c.SessionLifetime, LaunchURL: c.LaunchURL,
+		RequestRetention: c.RequestRetention, SessionRetention: c.SessionHistory, EventRetention: c.EventRetention,
+		Webhooks: webhook.New(webhook.Options{
+			AllowPrivate: c.WebhookAllowPrivate, AllowPrefixes: allow, UserAgent: "rollcall/" + version(),
+		}),
+	})
 }
 
 func openStores(ctx context.Context, c *config, log *slog.Logger, onCommit func(time.Duration, int)) (*sqlite.Store, error) {
@@ -127,6 +139,12 @@ func (n *node) listen(ctx context.Context, c *config, log *slog.Logger) (err err
 	if n.v2, n.baseURL, err = listen(ctx, c.Listen, c.TLSCert, c.TLSKey, log); err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
+	n.gameURL = n.baseURL
+	if c.GameListen != "" {
+		if n.game, n.gameURL, err = listen(ctx, c.GameListen, c.GameTLSCert, c.GameTLSKey, log); err != nil {
+			return fmt.Errorf("game-listen: %w", err)
+		}
+	}
 	if n.admin, n.adminURL, err = listen(ctx, c.AdminListen, c.AdminTLSCert, c.AdminTLSKey, log); err != nil {
 		return fmt.Errorf("admin-listen: %w", err)
 	}
@@ -164,13 +182,13 @@ func (n *node) Run(ctx context.Context) error {
 	sweeping.Go(func() { n.service.Run(sweepCtx) })
 	defer sweeping.Wait()
 	defer stop()
-	return n.server.Run(ctx, n.v2, n.admin)
+	return n.server.Run(ctx, server.Listeners{V2: n.v2, Game: n.game, Admin: n.admin})
 }
 
 // Close frees what Run left: the stores, and the listeners where Run was not
 // called.
 func (n *node) Close() error {
-	for _, l := range []net.Listener{n.v2, n.admin} {
+	for _, l := range []net.Listener{n.v2, n.game, n.admin} {
 		if l != nil {
 			_ = l.Close() // closed already by Run
 		}

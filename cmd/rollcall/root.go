@@ -25,7 +25,7 @@ func (e usageError) Unwrap() error { return e.error }
 // run executes one command line and returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := newRoot()
-	root.SetArgs(args)
+	root.SetArgs(agoBehind(args))
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
@@ -49,7 +49,8 @@ operators run it with this command.
 
 To look at it:        rollcall sandbox
 To run it for real:   rollcall init --data DIR, then rollcall serve --data DIR
-To operate it:        rollcall agent, branch, member, game, session, key, request
+To set it up:         rollcall branch, agent, game, member, gameserver
+To operate it:        rollcall session, kick, history, webhook, key, audit, request
 
 Exit codes: 0 done; 1 it did not happen, standard error says why; 2 the command
 line or the configuration is wrong, nothing was tried.`,
@@ -62,7 +63,8 @@ line or the configuration is wrong, nothing was tried.`,
 		return usageError{fmt.Errorf("%w\nSee '%s --help'", err, cmd.CommandPath())}
 	})
 	root.PersistentFlags().Bool("json", false, "print JSON, for scripts")
-	root.AddCommand(newServe(), newSandbox(), newInit(), newCheck(), newVersion())
+	root.AddCommand(newServe(), newSandbox(), newInit(), newVersion())
+	root.AddCommand(integratorCommands()...)
 	root.AddCommand(adminCommands()...)
 	usageArgs(root)
 	return root

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"sync"
@@ -14,6 +14,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/rollcall-server/rollcall/internal/arcade"
 )
 
 func newSandbox() *cobra.Command {
@@ -42,11 +44,22 @@ cast:
   player003          two: real on mobile, and demo
   member of other    player001, without a session
 
-The keys are in the credentials file. At its start it makes one real check over
-HTTP and shows every byte of it, then serves until Ctrl-C.`,
+  game server  games
+  sandbox      all: an arcade, whose page a launched game opens
+
+The keys are in the credentials file. The cast's sessions begin as true ones do:
+the agent launches a game over the v2 API, the arcade starts it over the game
+servers' API and keeps it alive. On data of an earlier run they begin anew.
+
+At its start it makes one real check over HTTP and shows every byte of it, then
+serves until Ctrl-C.`,
 		Example: `  rollcall sandbox
   rollcall sandbox --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 --credentials c.json
-  rollcall check player003 --credentials c.json      (in another terminal)`,
+
+In another terminal, with a browser:
+  rollcall launch player002 VP_230001_1 --credentials c.json
+  rollcall check player002 --credentials c.json
+  rollcall logout player002 --credentials c.json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return box.run(cmd.Context(), settings, cmd.OutOrStdout(), cmd.ErrOrStderr())
@@ -79,6 +92,12 @@ func (b *sandbox) run(ctx context.Context, settings *pflag.FlagSet, stdout, stde
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(b.config.Data)) }()
 	}
+	pages, err := listenArcade(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = pages.Close() }() // closed already by the arcade's Run
+	b.config.LaunchURL = "http://" + pages.Addr().String() + arcade.Path
 	if err := b.settle(settings); err != nil {
 		return err
 	}
@@ -95,7 +114,17 @@ func (b *sandbox) run(ctx context.Context, settings *pflag.FlagSet, stdout, stde
 	if err != nil {
 		return err
 	}
-	return b.serve(ctx, n, log, credentials, stdout)
+	h, err := newHouse(credentials, log)
+	if err != nil {
+		return err
+	}
+	return b.serve(ctx, n, h, pages, credentials, stdout)
+}
+
+// listenArcade takes a free port, which launch URLs name: they live for minutes.
+func listenArcade(ctx context.Context) (net.Listener, error) {
+	var lc net.ListenConfig
+	return lc.Listen(ctx, "tcp", "127.0.0.1:0")
 }
 
 // settle takes the settings that only serve needs from their defaults, and none
@@ -105,6 +134,7 @@ func (b *sandbox) settle(settings *pflag.FlagSet) error {
 		b.config.LogLevel = "warn"
 	}
 	b.config.DrainDelay = 0
+	b.config.WebhookAllowPrivate = true // receivers are tried on this machine too
 	if err := errors.Join(b.config.check()...); err != nil {
 		return usageError{err}
 	}
@@ -116,55 +146,63 @@ func (b *sandbox) settle(settings *pflag.FlagSet) error {
 func (b *sandbox) prepare(ctx context.Context, n *node) (Credentials, error) {
 	own := filepath.Join(b.config.Data, sandboxCredentials)
 	c, err := readCredentials(own)
-	if errors.Is(err, fs.ErrNotExist) {
-		c, err = createCast(ctx, n.service)
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		c, err = makeCast(ctx, n.service, c)
 	}
 	if err != nil {
 		return c, fmt.Errorf("cast: %w", err)
 	}
-	c.BaseURL, c.AdminURL = n.baseURL, n.adminURL
-	if err := writeCredentials(own, c); err != nil {
-		return c, err
-	}
+	c.BaseURL, c.GameURL, c.AdminURL = n.baseURL, n.gameURL, n.adminURL
 	if b.credentials == "" {
 		b.credentials = own
-		return c, nil
 	}
-	return c, writeCredentials(b.credentials, c)
+	return c, writeCredentials(own, c)
 }
 
-// serve runs the node and its cast, shows the first check, and waits for ctx.
-func (b *sandbox) serve(ctx context.Context, n *node, log *slog.Logger, c Credentials, stdout io.Writer) error {
+// serve runs the node and the arcade, shows the first check, and waits for ctx.
+func (b *sandbox) serve(ctx context.Context, n *node, h *house, pages net.Listener, c Credentials, stdout io.Writer) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	cast := keeper{service: n.service, log: log}
-	if err := cast.start(ctx); err != nil {
-		return fmt.Errorf("cast: %w", err)
-	}
 	var running sync.WaitGroup
-	running.Go(func() { cast.run(ctx) })
-	var served error
+	var served, played error
 	running.Go(func() {
 		served = n.Run(ctx)
 		stop()
 	})
-	err := b.firstCheck(ctx, c, stdout)
-	if err != nil || b.once {
+	running.Go(func() {
+		played = h.arcade.Run(ctx, pages)
 		stop()
-	} else {
+	})
+	err := b.begin(ctx, h, c, stdout)
+	switch {
+	case ctx.Err() != nil:
+		err = nil // it was told to stop, or what served and played say
+	case err != nil || b.once:
+		stop()
+	default:
 		b.tell(c, stdout)
 	}
 	running.Wait()
-	return errors.Join(err, served)
+	return errors.Join(err, served, played)
 }
 
-// firstCheck makes one real check and shows it.
-func (b *sandbox) firstCheck(ctx context.Context, c Credentials, stdout io.Writer) error {
+// begin begins the cast's sessions, and makes one real check and shows it.
+func (b *sandbox) begin(ctx context.Context, h *house, c Credentials, stdout io.Writer) error {
+	if err := h.open(ctx); err != nil {
+		return fmt.Errorf("cast: %w", err)
+	}
+	// Who waits for the file finds the cast playing.
+	if err := writeCredentials(b.credentials, c); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	fmt.Fprint(stdout, "A check as an integrator makes it: which active sessions has player001?\n")
-	_, err := checkSessions(ctx, c, c.Agents[0], "player001", showExchange(stdout))
+	caller, err := newCaller(c, c.Agents[0], showExchange(stdout))
 	if err != nil {
+		return err
+	}
+	if _, err := caller.CheckSessions(ctx, "player001"); err != nil {
 		return fmt.Errorf("first check: %w", err)
 	}
 	return nil
@@ -173,13 +211,15 @@ func (b *sandbox) firstCheck(ctx context.Context, c Credentials, stdout io.Write
 func (b *sandbox) tell(c Credentials, stdout io.Writer) {
 	fmt.Fprintf(stdout, `
 v2 API       %s
+game API     %s
 admin API    %s
 credentials  %s
 data         %s
 
-Try, in another terminal:
-  rollcall check player003 --credentials %[3]s
-  rollcall session list --credentials %[3]s
+Try, in another terminal, with a browser:
+  rollcall launch player002 VP_230001_1 --credentials %[4]s   (open the URL)
+  rollcall check player002 --credentials %[4]s
+  rollcall logout player002 --credentials %[4]s               (and look at the page)
 Ctrl-C ends the sandbox.
-`, c.BaseURL, c.AdminURL, b.credentials, b.config.Data)
+`, c.BaseURL, c.GameURL, c.AdminURL, b.credentials, b.config.Data)
 }

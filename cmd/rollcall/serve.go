@@ -18,8 +18,9 @@ func newServe() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the server",
-		Long: `Serve answers the v2 API on one listener and operators on another, from the
-stores in --data, which 'rollcall init' has made.
+		Long: `Serve answers integrators (the v2 API) and game servers on one listener, or with
+--game-listen on two, and operators on another, from the stores in --data, which
+'rollcall init' has made.
 
 Every setting below can also be an environment variable (--admin-listen is
 ROLLCALL_ADMIN_LISTEN) or a key of the YAML file that --config names
@@ -55,10 +56,14 @@ A second signal ends the process at once.`,
 func serve(cmd *cobra.Command, c *config) error {
 	log := newLog(cmd.ErrOrStderr(), c)
 	n, err := openNode(cmd.Context(), c, log)
+	if err != nil && cmd.Context().Err() != nil {
+		log.Info("stopped before it served", slog.Any("cause", err))
+		return nil //nolint:nilerr // to be told to stop is no failure
+	}
 	if err != nil {
 		return err
 	}
-	log.Info("serving", slog.String("v2", n.baseURL), slog.String("admin", n.adminURL), slog.String("data", c.Data), slog.String("version", version()))
+	log.Info("serving", slog.String("v2", n.baseURL), slog.String("game", n.gameURL), slog.String("admin", n.adminURL), slog.String("data", c.Data), slog.String("version", version()))
 	err = n.Run(cmd.Context())
 	if closeErr := n.Close(); err == nil {
 		err = closeErr
@@ -84,7 +89,7 @@ func checkConfig(cmd *cobra.Command, c *config, settings *pflag.FlagSet, sources
 	if _, err := openVault(c); err != nil {
 		return usageError{err}
 	}
-	for _, pair := range [][2]string{{c.TLSCert, c.TLSKey}, {c.AdminTLSCert, c.AdminTLSKey}} {
+	for _, pair := range [][2]string{{c.TLSCert, c.TLSKey}, {c.GameTLSCert, c.GameTLSKey}, {c.AdminTLSCert, c.AdminTLSKey}} {
 		if _, err := tlsConfig(pair[0], pair[1], slog.Default()); err != nil {
 			return usageError{err}
 		}

@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/netip"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/rollcall-server/rollcall"
 	"github.com/rollcall-server/rollcall/internal/admin"
@@ -21,78 +23,124 @@ func newSession() *cobra.Command {
 			use: "show ID", short: "Show a live session", args: 1,
 			method: http.MethodGet, path: to("sessions", "{0}"), show: showSession,
 		}.command(),
-		newSessionStart(),
-		verb[rollcall.Session]{
-			use: "end ID", short: "End a session by force", args: 1,
-			method: http.MethodDelete, path: to("sessions", "{0}"), show: showSession,
-		}.command(),
-		lister[rollcall.SessionCount]{
-			use: "count", short: "Count the live sessions by agent, game and mode", path: to("session-counts"), head: "AGENT\tGAME\tMODE\tLIVE",
-			row: func(c rollcall.SessionCount) []any { return []any{c.AgentID, c.GameCode, c.Mode, c.Count} },
-		}.command())
+		newSessionCount())
 }
 
 func showSession(w io.Writer, s rollcall.Session) {
 	fields(w, "session", s.ID, "agent", s.AgentID, "username", s.Username, "game", s.GameCode, "mode", s.Mode,
-		"game server", s.GameServer, "device", s.Device, "ip", s.IP, "lang", s.Lang, "launch", s.Launch,
-		"currency", s.Currency, "brand currency", s.BrandCurrency, "wallet", s.Wallet,
-		"started", at(s.StartedAt), "seen", at(s.SeenAt), "expires", at(s.ExpiresAt), "ends", at(s.EndsAt))
+		"game server", s.GameServer, "boot", s.BootID, "device", s.Device, "ip", s.IP, "lang", s.Lang, "launch", s.Launch,
+		"currency", s.Currency, "brand currency", s.BrandCurrency, "wallet", s.Wallet, "lobby", s.LobbyURL,
+		"started", at(s.StartedAt), "seen", at(s.SeenAt), "lease", s.Lease(), "expires", at(s.ExpiresAt), "ends", at(s.EndsAt))
 }
 
 func newSessionList() *cobra.Command {
-	var agent, username string
+	var filter rollcall.SessionFilter
 	cmd := lister[rollcall.Session]{
-		use: "list", short: "List live sessions: all, an agent's or a member's",
-		example: "  rollcall session list --agent myCasino --username player001",
-		path:    to("sessions"), head: "ID\tAGENT\tUSERNAME\tGAME\tMODE\tDEVICE\tIP\tSTARTED",
-		query: func() url.Values {
-			q := url.Values{}
-			if agent != "" {
-				q.Set("agent", agent)
-			}
-			if username != "" {
-				q.Set("username", username)
-			}
-			return q
-		},
+		use: "list", short: "List live sessions: all, or those that have all that is named",
+		example: "  rollcall session list --agent myCasino --username player001\n  rollcall session list --game VP_230001_1 --game-server gs1",
+		path:    to("sessions"), head: "ID\tAGENT\tUSERNAME\tGAME\tMODE\tDEVICE\tIP\tGAME SERVER\tSTARTED",
+		query: func([]string) (url.Values, error) { return filterQuery(filter), nil },
 		row: func(s rollcall.Session) []any {
-			return []any{s.ID, s.AgentID, s.Username, s.GameCode, s.Mode, s.Device, s.IP, at(s.StartedAt)}
+			return []any{s.ID, s.AgentID, dash(s.Username), s.GameCode, s.Mode, s.Device, s.IP, s.GameServer, at(s.StartedAt)}
 		},
 	}.command()
-	cmd.Flags().StringVar(&agent, "agent", "", "only of this agent")
-	cmd.Flags().StringVar(&username, "username", "", "only of this member (with --agent)")
+	filterFlags(cmd.Flags(), &filter)
 	return cmd
 }
 
-func newSessionStart() *cobra.Command {
-	var in admin.SessionStart
-	var mode, device, ip, launch string
-	cmd := verb[rollcall.Session]{
-		use: "start AGENT USERNAME GAME", short: "Begin a session by hand, as a game server would; it lives for one lease", args: 3,
-		example: "  rollcall session start myCasino player001 VP_230001_1 --mode demo --launch demo",
-		method:  http.MethodPost, path: to("sessions"), show: showSession,
-		body: func(args []string) (_ any, err error) {
-			in.AgentID, in.Username, in.GameCode, in.Mode = args[0], args[1], args[2], rollcall.Mode(mode)
-			if in.IP, err = netip.ParseAddr(ip); err != nil {
-				return nil, fmt.Errorf("--ip: %w", err)
-			}
-			if err := in.Device.UnmarshalText([]byte(device)); err != nil {
-				return nil, fmt.Errorf("--device: %w: want pc or mobile", err)
-			}
-			if err := in.Launch.UnmarshalText([]byte(launch)); err != nil {
-				return nil, fmt.Errorf("--launch: %w: want both, demo or real", err)
-			}
-			return in, nil
+// filterFlags declares what picks sessions.
+func filterFlags(f *pflag.FlagSet, filter *rollcall.SessionFilter) {
+	f.StringVar(&filter.AgentID, "agent", "", "only of this agent")
+	f.StringVar(&filter.Username, "username", "", "only of this member (with --agent)")
+	f.StringVar(&filter.GameCode, "game", "", "only in this game")
+	f.StringVar(&filter.Currency, "currency", "", "only in this currency")
+	f.StringVar(&filter.GameServer, "game-server", "", "only on this game server")
+}
+
+// filterQuery is what filterFlags has read, as a list's query.
+func filterQuery(f rollcall.SessionFilter) url.Values {
+	return queryOf("agent", f.AgentID, "username", f.Username, "game", f.GameCode, "currency", f.Currency, "gameServer", f.GameServer)
+}
+
+// queryOf makes a query of names and values, without those that are empty.
+func queryOf(pairs ...string) url.Values {
+	q := url.Values{}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if pairs[i+1] != "" {
+			q.Set(pairs[i], pairs[i+1])
+		}
+	}
+	return q
+}
+
+// A countColumn is something that sessions can be counted by: its name as a flag's
+// value and in the API, and the value.
+type countColumn struct {
+	flag, name string
+	value      func(rollcall.SessionCount) any
+}
+
+var countColumns = []countColumn{
+	{"agent", "agent", func(c rollcall.SessionCount) any { return c.AgentID }},
+	{"game", "game", func(c rollcall.SessionCount) any { return c.GameCode }},
+	{"mode", "mode", func(c rollcall.SessionCount) any { return c.Mode }},
+	{"currency", "currency", func(c rollcall.SessionCount) any { return c.Currency }},
+	{"device", "device", func(c rollcall.SessionCount) any { return c.Device }},
+	{"game-server", "gameServer", func(c rollcall.SessionCount) any { return c.GameServer }},
+}
+
+func newSessionCount() *cobra.Command {
+	var by []string
+	cmd := &cobra.Command{
+		Use: "count", Short: "Count the live sessions by what they share", Args: cobra.NoArgs,
+		Example: "  rollcall session count\n  rollcall session count --by game-server\n  rollcall session count --by agent,currency,device",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return countSessions(cmd, by)
 		},
-	}.command()
-	f := cmd.Flags()
-	f.StringVar(&mode, "mode", "real", "real or demo")
-	f.StringVar(&device, "device", "pc", "pc or mobile")
-	f.StringVar(&ip, "ip", "127.0.0.1", "the player's `address`")
-	f.StringVar(&in.Lang, "lang", "en", "language of the game")
-	f.StringVar(&launch, "launch", "both", "what was asked for at launch: both, demo or real")
-	f.StringVar(&in.GameServer, "game-server", "by-hand", "`name` of the game server that holds the session")
+	}
+	cmd.Flags().StringSliceVar(&by, "by", []string{"agent", "game", "mode"}, "any of agent, game, mode, currency, device and game-server")
 	return cmd
+}
+
+func countSessions(cmd *cobra.Command, by []string) error {
+	names, table, err := countTable(by)
+	if err != nil {
+		return usageError{err}
+	}
+	c, err := connect(cmd)
+	if err != nil {
+		return err
+	}
+	var page admin.Page[rollcall.SessionCount]
+	query := queryOf("by", strings.Join(names, ","))
+	if err := c.Do(cmd.Context(), http.MethodGet, admin.Path("session-counts")+"?"+query.Encode(), nil, &page); err != nil {
+		return err
+	}
+	if wantJSON(cmd) {
+		return printJSON(cmd.OutOrStdout(), page.Items)
+	}
+	return table.table(cmd.OutOrStdout(), page.Items)
+}
+
+// countTable returns the API's names of by, and a table with a column for each.
+func countTable(by []string) (names []string, table lister[rollcall.SessionCount], err error) {
+	var values []func(rollcall.SessionCount) any
+	for _, flag := range by {
+		i := slices.IndexFunc(countColumns, func(c countColumn) bool { return c.flag == flag })
+		if i < 0 {
+			return nil, table, fmt.Errorf("--by: want any of agent, game, mode, currency, device and game-server, got %q", flag)
+		}
+		names, values = append(names, countColumns[i].name), append(values, countColumns[i].value)
+		table.head += strings.ToUpper(strings.ReplaceAll(flag, "-", " ")) + "\t"
+	}
+	table.head += "LIVE"
+	table.row = func(c rollcall.SessionCount) (cells []any) {
+		for _, value := range values {
+			cells = append(cells, value(c))
+		}
+		return append(cells, c.Count)
+	}
+	return names, table, nil
 }
 
 func newKey() *cobra.Command {

@@ -3,11 +3,7 @@
 // knows no rules: those are the server's.
 package admin
 
-import (
-	"net/netip"
-
-	"github.com/rollcall-server/rollcall"
-)
+import "github.com/rollcall-server/rollcall"
 
 // Prefix is where the API begins.
 const Prefix = "/admin/v1"
@@ -25,6 +21,8 @@ type AgentCreate struct {
 	BranchID  string                    `json:"branchId,omitempty"`
 	Signature rollcall.SignatureProfile `json:"signature,omitempty"` // "": plain
 	Wallet    rollcall.Wallet           `json:"wallet"`
+	Limits    rollcall.SessionLimits    `json:"limits,omitzero"`
+	Games     []string                  `json:"games,omitempty"` // empty: all
 	APIKey    string                    `json:"apiKey,omitempty"`
 	SecretKey string                    `json:"secretKey,omitempty"`
 }
@@ -41,6 +39,20 @@ type AgentChange struct {
 	BranchID  *string                    `json:"branchId,omitempty"` // "" takes the branch away
 	Signature *rollcall.SignatureProfile `json:"signature,omitempty"`
 	Wallet    *rollcall.Wallet           `json:"wallet,omitempty"`
+	Limits    *rollcall.SessionLimits    `json:"limits,omitempty"`
+	Games     *[]string                  `json:"games,omitempty"` // empty: all
+}
+
+// A WebhookSet says where an agent is told of its sessions; an empty URL: nowhere.
+type WebhookSet struct {
+	URL string `json:"url"`
+}
+
+// A WebhookCreated is the secret that signs the agent's webhooks, this once;
+// empty where there is no URL.
+type WebhookCreated struct {
+	URL    string `json:"url"`
+	Secret string `json:"secret,omitempty"`
 }
 
 // A KeyAdd gives an agent a second key; an empty Key is made.
@@ -68,15 +80,40 @@ type BranchChange struct {
 	BrandCurrency *string `json:"brandCurrency,omitempty"`
 }
 
-// A GameCreate makes a game.
+// A GameCreate makes a game; the fields are those of rollcall.Game.
 type GameCreate struct {
-	Code  string          `json:"code"`
-	Modes []rollcall.Mode `json:"modes"`
+	Code             string          `json:"code"`
+	Modes            []rollcall.Mode `json:"modes"`
+	LaunchURL        string          `json:"launchUrl,omitempty"`
+	LeaseSeconds     int             `json:"leaseSeconds,omitempty"`
+	HeartbeatSeconds int             `json:"heartbeatSeconds,omitempty"`
+	LifetimeSeconds  int             `json:"lifetimeSeconds,omitempty"`
 }
 
-// A GameChange sets the modes that the game offers.
+// A GameChange changes what is not nil.
 type GameChange struct {
-	Modes []rollcall.Mode `json:"modes"`
+	Modes            *[]rollcall.Mode `json:"modes,omitempty"`
+	LaunchURL        *string          `json:"launchUrl,omitempty"` // "": the service's
+	LeaseSeconds     *int             `json:"leaseSeconds,omitempty"`
+	HeartbeatSeconds *int             `json:"heartbeatSeconds,omitempty"`
+	LifetimeSeconds  *int             `json:"lifetimeSeconds,omitempty"`
+}
+
+// A GameServerCreate makes a game server; no Games: it may start those of all.
+type GameServerCreate struct {
+	ID    string   `json:"id"`
+	Games []string `json:"games,omitempty"`
+}
+
+// A GameServerCreated is the game server and, this once, its token.
+type GameServerCreated struct {
+	GameServer rollcall.GameServer `json:"gameServer"`
+	Token      string              `json:"token"`
+}
+
+// A GameServerChange changes what is not nil.
+type GameServerChange struct {
+	Games *[]string `json:"games,omitempty"` // empty: all
 }
 
 // A MemberCreate makes a member.
@@ -90,31 +127,33 @@ type MemberChange struct {
 	SiteID *string `json:"siteId,omitempty"` // "" takes the site away
 }
 
-// A SessionStart begins a session; the fields are those of rollcall.Session.
-type SessionStart struct {
-	AgentID    string              `json:"agentId"`
-	Username   string              `json:"username"`
-	GameCode   string              `json:"gameCode"`
-	Mode       rollcall.Mode       `json:"mode"`
-	GameServer string              `json:"gameServer"`
-	Device     rollcall.DeviceType `json:"device"`
-	IP         netip.Addr          `json:"ip"`
-	Lang       string              `json:"lang"`
-	Launch     rollcall.LaunchType `json:"launch"`
+// A KickCreate ends the live sessions that Filter picks, or with DryRun says how
+// many it would.
+type KickCreate struct {
+	Filter rollcall.SessionFilter `json:"filter,omitzero"`
+	// All has to be set where the filter is empty: every session is meant.
+	All bool `json:"all,omitempty"`
+	// Why is for operators, Message for the player: 500 bytes each at the most.
+	Why     string `json:"why,omitempty"`
+	Message string `json:"message,omitempty"`
+	// PerSecond bounds how many sessions end in a second; 0: no bound.
+	PerSecond int  `json:"perSecond,omitempty"`
+	DryRun    bool `json:"dryRun,omitempty"`
 }
 
-// A Heartbeat renews sessions that GameServer holds, 10,000 at the most.
-type Heartbeat struct {
-	GameServer string   `json:"gameServer"`
-	IDs        []string `json:"ids"`
+// A KickCreated is the kick, or with DryRun just how many sessions it would end.
+type KickCreated struct {
+	Matched int            `json:"matched"`
+	Kick    *rollcall.Kick `json:"kick,omitempty"`
 }
 
-// MaxHeartbeat is how many IDs a Heartbeat may have.
-const MaxHeartbeat = 10000
-
-// A HeartbeatAnswer names those that were not renewed.
-type HeartbeatAnswer struct {
-	Unknown []string `json:"unknown"`
+// A KickShown is a kick and a page of its receipts: of each session that it has
+// ended, when the game server was told, knew, and had ended the game. Next, where
+// it is not empty, is what to give as "after" for more receipts.
+type KickShown struct {
+	Kick     rollcall.Kick      `json:"kick"`
+	Receipts []rollcall.Receipt `json:"receipts"`
+	Next     string             `json:"next,omitempty"`
 }
 
 // A TokenCreate makes an admin token; Name is whose it is.
@@ -126,17 +165,4 @@ type TokenCreate struct {
 type TokenCreated struct {
 	Name  string `json:"name"`
 	Token string `json:"token"`
-}
-
-// A Fault is the body of every answer that is no success.
-type Fault struct {
-	Error FaultDetail `json:"error"`
-}
-
-// A FaultDetail says what was wrong: Code for programs, Message for people, and
-// ID, on an internal error, for finding it in the log.
-type FaultDetail struct {
-	Code    string `json:"code"`
-	Message string `json:"message"`
-	ID      string `json:"id,omitempty"`
 }

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/rollcall-server/rollcall/wire"
 )
 
 // Options say where the API is and who calls.
@@ -50,7 +52,7 @@ func Path(segments ...string) string {
 }
 
 // Do makes one call. in, if not nil, is sent as JSON; the answer is read into
-// out, if that is not nil. An answer that is no success is an *Error.
+// out, if that is not nil. An answer that is no success is a *wire.FaultError.
 func (c *Client) Do(ctx context.Context, method, path string, in, out any) error {
 	req, err := c.request(ctx, method, path, in)
 	if err != nil {
@@ -66,7 +68,7 @@ func (c *Client) Do(ctx context.Context, method, path string, in, out any) error
 		return err
 	}
 	if res.StatusCode >= http.StatusBadRequest {
-		return faultIn(res.StatusCode, text)
+		return wire.FaultIn(res.StatusCode, text)
 	}
 	if out == nil || len(text) == 0 {
 		return nil
@@ -95,14 +97,6 @@ func (c *Client) request(ctx context.Context, method, path string, in any) (*htt
 		req.Header.Set("Content-Type", "application/json")
 	}
 	return req, nil
-}
-
-func faultIn(status int, text []byte) error {
-	var f Fault
-	if err := json.Unmarshal(text, &f); err != nil || f.Error.Code == "" {
-		return &Error{Status: status, FaultDetail: FaultDetail{Message: fmt.Sprintf("HTTP status %d, and no word of why: is this the admin address?", status)}}
-	}
-	return &Error{Status: status, FaultDetail: f.Error}
 }
 
 // pageSize is what List asks for at once: the most that the server gives.

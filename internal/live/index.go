@@ -8,9 +8,11 @@ import (
 	"container/heap"
 	"hash/maphash"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unique"
 
 	"github.com/rollcall-server/rollcall"
 )
@@ -29,7 +31,7 @@ type Index struct {
 // A memberShard holds the sessions of some members.
 type memberShard struct {
 	mu     sync.RWMutex
-	of     map[memberKey][]*entry // by StartedAt, then ID
+	of     map[string]map[string][]*entry // by agent and member; by StartedAt, then ID
 	due    dueHeap
 	counts map[countKey]int
 }
@@ -37,8 +39,10 @@ type memberShard struct {
 type memberKey struct{ agentID, username string }
 
 type countKey struct {
-	agentID, gameCode string
-	mode              rollcall.Mode
+	agentID, gameCode, currency, gameServer string
+
+	mode   rollcall.Mode
+	device rollcall.DeviceType
 }
 
 // An idShard holds some sessions by ID.
@@ -61,7 +65,7 @@ type entry struct {
 func NewIndex() *Index {
 	x := &Index{seed: maphash.MakeSeed()}
 	for i := range indexShards {
-		x.members[i].of = make(map[memberKey][]*entry)
+		x.members[i].of = make(map[string]map[string][]*entry)
 		x.members[i].counts = make(map[countKey]int)
 		x.ids[i].of = make(map[string]*entry)
 	}
@@ -86,30 +90,71 @@ func (x *Index) find(id string) *entry {
 // Add holds s, unless its ID is there already: then the session that is there is
 // returned.
 func (x *Index) Add(s rollcall.Session) (held rollcall.Session, added bool) {
-	e := &entry{session: s}
-	e.seen.Store(s.SeenAt.UnixNano())
-	e.expires.Store(s.ExpiresAt.UnixNano())
-	members, ids := x.byMember(memberOf(&s)), x.byID(s.ID)
+	e := newEntry(s)
+	members := x.byMember(memberOf(&s))
 	members.mu.Lock()
 	defer members.mu.Unlock()
-	ids.mu.Lock()
-	defer ids.mu.Unlock()
-	if have := ids.of[s.ID]; have != nil {
+	if have := x.add(members, e); have != e {
 		return have.snapshot(), false
 	}
-	ids.of[s.ID] = e
-	members.add(e)
 	return s, true
 }
 
-func memberOf(s *rollcall.Session) memberKey { return memberKey{s.AgentID, s.Username} }
+func newEntry(s rollcall.Session) *entry {
+	e := &entry{session: interned(s)}
+	e.seen.Store(s.SeenAt.UnixNano())
+	e.expires.Store(s.ExpiresAt.UnixNano())
+	return e
+}
 
-func countOf(s *rollcall.Session) countKey { return countKey{s.AgentID, s.GameCode, s.Mode} }
+// add holds an entry, or returns that which has its ID. The member shard is
+// locked.
+func (x *Index) add(members *memberShard, e *entry) *entry {
+	ids := x.byID(e.session.ID)
+	ids.mu.Lock()
+	defer ids.mu.Unlock()
+	if have := ids.of[e.session.ID]; have != nil {
+		return have
+	}
+	ids.of[e.session.ID] = e
+	members.add(e)
+	return e
+}
+
+// interned returns s with one copy for all sessions of each text that many share.
+func interned(s rollcall.Session) rollcall.Session {
+	for _, text := range []*string{
+		&s.AgentID, &s.GameCode, &s.GameServer, &s.BootID, &s.Lang, &s.Currency, &s.BrandCurrency, &s.LobbyURL, (*string)(&s.Mode),
+	} {
+		*text = unique.Make(*text).Value()
+	}
+	return s
+}
+
+// memberOf returns the member whose session s is. A demo without a member is one
+// of its own; no username begins with #.
+func memberOf(s *rollcall.Session) memberKey {
+	if s.Username == "" {
+		return memberKey{s.AgentID, anonymous + s.ID}
+	}
+	return memberKey{s.AgentID, s.Username}
+}
+
+const anonymous = "#"
+
+func countOf(s *rollcall.Session) countKey {
+	return countKey{s.AgentID, s.GameCode, s.Currency, s.GameServer, s.Mode, s.Device}
+}
 
 func (m *memberShard) add(e *entry) {
 	key := memberOf(&e.session)
-	at, _ := slices.BinarySearchFunc(m.of[key], e, olderFirst)
-	m.of[key] = slices.Insert(m.of[key], at, e)
+	of := m.of[key.agentID]
+	if of == nil {
+		of = make(map[string][]*entry)
+		m.of[key.agentID] = of
+	}
+	at, _ := slices.BinarySearchFunc(of[key.username], e, olderFirst)
+	of[key.username] = slices.Insert(of[key.username], at, e)
 	heap.Push(&m.due, due{e, e.expires.Load()})
 	m.counts[countOf(&e.session)]++
 }
@@ -127,32 +172,58 @@ func (x *Index) Remove(id string) (s rollcall.Session, ok bool) {
 	members := x.byMember(memberOf(&e.session))
 	members.mu.Lock()
 	defer members.mu.Unlock()
-	if e.removed {
+	if !x.remove(members, e) {
 		return s, false
 	}
-	key := memberOf(&e.session)
-	rest := slices.DeleteFunc(members.of[key], func(other *entry) bool { return other == e })
-	if members.of[key] = rest; len(rest) == 0 {
-		delete(members.of, key)
-	}
-	x.drop(members, e)
 	return e.snapshot(), true
 }
 
-// RemoveMember drops all sessions of a member and returns them, oldest first.
-func (x *Index) RemoveMember(agentID, username string) []rollcall.Session {
-	key := memberKey{agentID, username}
-	members := x.byMember(key)
-	members.mu.Lock()
-	defer members.mu.Unlock()
-	entries := members.of[key]
-	delete(members.of, key)
-	removed := make([]rollcall.Session, len(entries))
-	for i, e := range entries {
-		x.drop(members, e)
-		removed[i] = e.snapshot()
+// remove reports whether the entry was there. The member shard is locked.
+func (x *Index) remove(members *memberShard, e *entry) bool {
+	if e.removed {
+		return false
 	}
-	return removed
+	members.cut(memberOf(&e.session), e)
+	x.drop(members, e)
+	return true
+}
+
+// change removes the sessions that a step ends and adds those that it begins; of
+// each member in one step, so that who looks on sees the one that is displaced or
+// the one that takes its place.
+func (x *Index) change(step *Step) {
+	shards := make(map[*memberShard][]func(*memberShard), 1)
+	for i := range step.Changes {
+		c := &step.Changes[i]
+		if e := x.find(c.ID); e != nil && c.Reason != "" {
+			members := x.byMember(memberOf(&e.session))
+			shards[members] = append(shards[members], func(m *memberShard) { x.remove(m, e) })
+		}
+	}
+	for i := range step.Sessions {
+		e := newEntry(step.Sessions[i])
+		members := x.byMember(memberOf(&e.session))
+		shards[members] = append(shards[members], func(m *memberShard) { x.add(m, e) })
+	}
+	for members, changes := range shards {
+		members.mu.Lock()
+		for _, do := range changes {
+			do(members)
+		}
+		members.mu.Unlock()
+	}
+}
+
+// cut takes an entry out of its member's list.
+func (m *memberShard) cut(key memberKey, e *entry) {
+	of := m.of[key.agentID]
+	rest := slices.DeleteFunc(of[key.username], func(other *entry) bool { return other == e })
+	if of[key.username] = rest; len(rest) > 0 {
+		return
+	}
+	if delete(of, key.username); len(of) == 0 {
+		delete(m.of, key.agentID)
+	}
 }
 
 // drop forgets an entry that is out of its member's list; it stays in the heap
@@ -184,7 +255,7 @@ func (x *Index) OfMember(agentID, username string, now time.Time) []rollcall.Ses
 	members := x.byMember(key)
 	members.mu.RLock()
 	defer members.mu.RUnlock()
-	entries := members.of[key]
+	entries := members.of[agentID][username]
 	active := make([]rollcall.Session, 0, len(entries))
 	for _, e := range entries {
 		if e.activeAt(now) {
@@ -194,29 +265,51 @@ func (x *Index) OfMember(agentID, username string, now time.Time) []rollcall.Ses
 	return active
 }
 
-// IDsOfMember returns the IDs of all that is held of a member, active or not,
+// AllOfMember returns a member's sessions, those that are no longer active too,
 // oldest first.
-func (x *Index) IDsOfMember(agentID, username string) []string {
-	key := memberKey{agentID, username}
-	members := x.byMember(key)
+func (x *Index) AllOfMember(agentID, username string) []rollcall.Session {
+	members := x.byMember(memberKey{agentID, username})
 	members.mu.RLock()
 	defer members.mu.RUnlock()
-	ids := make([]string, len(members.of[key]))
-	for i, e := range members.of[key] {
-		ids[i] = e.session.ID
+	entries := members.of[agentID][username]
+	all := make([]rollcall.Session, len(entries))
+	for i, e := range entries {
+		all[i] = e.snapshot()
 	}
-	return ids
+	return all
+}
+
+// Online returns the usernames of an agent's members who have an active session,
+// in no order. It locks a small part at a time.
+func (x *Index) Online(agentID string, now time.Time) []string {
+	names := []string{}
+	for i := range x.members {
+		names = x.members[i].appendOnline(names, agentID, now)
+	}
+	return names
+}
+
+func (m *memberShard) appendOnline(names []string, agentID string, now time.Time) []string {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	for username, entries := range m.of[agentID] {
+		active := slices.ContainsFunc(entries, func(e *entry) bool { return e.activeAt(now) })
+		if active && !strings.HasPrefix(username, anonymous) {
+			names = append(names, username)
+		}
+	}
+	return names
 }
 
 // Renew moves the lease of a session that gameServer holds and that is active at
-// now to now+lease, but never back and never beyond EndsAt; it reports whether
+// now to now and its lease, but never back and never beyond EndsAt; it reports whether
 // there is such a session.
-func (x *Index) Renew(id, gameServer string, now time.Time, lease time.Duration) bool {
+func (x *Index) Renew(id, gameServer string, now time.Time) bool {
 	e := x.find(id)
 	if e == nil || e.session.GameServer != gameServer {
 		return false
 	}
-	want := min(now.Add(lease).UnixNano(), e.session.EndsAt.UnixNano())
+	want := min(now.Add(e.session.Lease()).UnixNano(), e.session.EndsAt.UnixNano())
 	for {
 		have := e.expires.Load()
 		if have <= now.UnixNano() {
@@ -284,8 +377,8 @@ func (e *entry) endBy(now int64) int64 {
 	}
 }
 
-// Counts returns how many sessions are held by agent, game and mode, in no
-// order.
+// Counts returns how many sessions are held by all that SessionCount names, in
+// no order.
 func (x *Index) Counts() []rollcall.SessionCount {
 	sum := make(map[countKey]int)
 	for i := range x.members {
@@ -293,7 +386,10 @@ func (x *Index) Counts() []rollcall.SessionCount {
 	}
 	counts := make([]rollcall.SessionCount, 0, len(sum))
 	for k, n := range sum {
-		counts = append(counts, rollcall.SessionCount{AgentID: k.agentID, GameCode: k.gameCode, Mode: k.mode, Count: n})
+		counts = append(counts, rollcall.SessionCount{
+			AgentID: k.agentID, GameCode: k.gameCode, Mode: k.mode,
+			Currency: k.currency, Device: k.device, GameServer: k.gameServer, Count: n,
+		})
 	}
 	return counts
 }
@@ -306,26 +402,45 @@ func (m *memberShard) addCounts(sum map[countKey]int) {
 	}
 }
 
-// List returns all active sessions, of one agent where agentID is not empty, by
-// ID. It looks at every session: for a small index only.
-func (x *Index) List(agentID string, now time.Time) []rollcall.Session {
-	var list []rollcall.Session
+// List returns at most limit active sessions that filter picks with an ID
+// greater than after, by ID. It looks at every session, a small part at a time,
+// and keeps no more of them than it may return.
+func (x *Index) List(filter rollcall.SessionFilter, after string, limit int, now time.Time) []rollcall.Session {
+	p := picker{filter: &filter, after: after, limit: limit, now: now}
 	for i := range x.ids {
-		list = x.ids[i].appendActive(list, agentID, now)
+		p.pick(&x.ids[i])
 	}
-	slices.SortFunc(list, func(a, b rollcall.Session) int { return cmp.Compare(a.ID, b.ID) })
+	list := make([]rollcall.Session, len(p.found))
+	for i, e := range p.found {
+		list[i] = e.snapshot()
+	}
 	return list
 }
 
-func (s *idShard) appendActive(list []rollcall.Session, agentID string, now time.Time) []rollcall.Session {
+// A picker keeps the entries with the smallest IDs of those that it is shown,
+// sorted.
+type picker struct {
+	filter *rollcall.SessionFilter
+	after  string
+	limit  int
+	now    time.Time
+	found  []*entry
+}
+
+func (p *picker) pick(s *idShard) {
+	below, full := "", len(p.found) == p.limit
+	if full && p.limit > 0 {
+		below = p.found[p.limit-1].session.ID
+	}
 	s.mu.RLock()
-	defer s.mu.RUnlock()
-	for _, e := range s.of {
-		if (agentID == "" || e.session.AgentID == agentID) && e.activeAt(now) {
-			list = append(list, e.snapshot())
+	for id, e := range s.of {
+		if id > p.after && (!full || id < below) && p.filter.Picks(&e.session) && e.activeAt(p.now) {
+			p.found = append(p.found, e)
 		}
 	}
-	return list
+	s.mu.RUnlock()
+	slices.SortFunc(p.found, func(a, b *entry) int { return cmp.Compare(a.session.ID, b.session.ID) })
+	p.found = p.found[:min(p.limit, len(p.found))]
 }
 
 func (e *entry) activeAt(now time.Time) bool { return e.expires.Load() > now.UnixNano() }
@@ -334,8 +449,8 @@ func (e *entry) activeAt(now time.Time) bool { return e.expires.Load() > now.Uni
 func (e *entry) snapshot() rollcall.Session {
 	s := e.session
 	expires := e.expires.Load()
-	s.SeenAt = time.Unix(0, e.seen.Load())
-	s.ExpiresAt = time.Unix(0, max(expires, -expires))
+	s.SeenAt = time.Unix(0, e.seen.Load()).UTC()
+	s.ExpiresAt = time.Unix(0, max(expires, -expires)).UTC()
 	return s
 }
 

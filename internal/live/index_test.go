@@ -13,7 +13,7 @@ import (
 
 func session(id, username string, now time.Time) rollcall.Session {
 	return rollcall.Session{
-		ID: id, AgentID: "a1", Username: username, GameCode: "g1", Mode: rollcall.ModeReal, GameServer: "s1",
+		ID: id, AgentID: "a1", Username: username, GameCode: "g1", Mode: rollcall.ModeReal, GameServer: "s1", LeaseSeconds: 90,
 		StartedAt: now, SeenAt: now, ExpiresAt: now.Add(90 * time.Second), EndsAt: now.Add(12 * time.Hour),
 	}
 }
@@ -23,7 +23,7 @@ func TestExpiredHasItsLastLease(t *testing.T) {
 	x, start := live.NewIndex(), time.UnixMilli(1_770_000_000_000)
 	x.Add(session("s", "m", start))
 	beat := start.Add(time.Minute)
-	if !x.Renew("s", "s1", beat, 90*time.Second) {
+	if !x.Renew("s", "s1", beat) {
 		t.Fatal("the beat was refused")
 	}
 	end := beat.Add(90 * time.Second)
@@ -36,7 +36,7 @@ func TestExpiredHasItsLastLease(t *testing.T) {
 			t.Fatalf("got %+v, want one that expired at %s", got, end)
 		}
 	}
-	if _, active := x.Get("s", end.Add(-1)); active || x.Renew("s", "s1", end.Add(-1), time.Hour) {
+	if _, active := x.Get("s", end.Add(-1)); active || x.Renew("s", "s1", end.Add(-1)) {
 		t.Error("what was handed out as expired is shown or renewed")
 	}
 	if got, ok := x.Remove("s"); !ok || !got.ExpiresAt.Equal(end) {
@@ -53,7 +53,7 @@ func TestBeatsNeverGoBack(t *testing.T) {
 	x.Add(session("s", "m", start))
 	var all sync.WaitGroup
 	for i := range 50 {
-		all.Go(func() { x.Renew("s", "s1", start.Add(time.Duration(i)*time.Second), 90*time.Second) })
+		all.Go(func() { x.Renew("s", "s1", start.Add(time.Duration(i)*time.Second)) })
 	}
 	all.Wait()
 	last := start.Add(49 * time.Second)
@@ -79,12 +79,14 @@ func TestIndexFromAllSides(t *testing.T) {
 			if _, ok := x.Add(session(id, username, now)); ok {
 				added.Add(1)
 			}
-			x.Renew(id, "s1", now.Add(time.Second), time.Minute)
+			x.Renew(id, "s1", now.Add(time.Second))
 			for _, s := range x.Expired(now.Add(time.Duration(i%2)*time.Hour), 3) {
 				remove(s.ID)
 			}
 			if i%5 == 0 {
-				removed.Add(int64(len(x.RemoveMember("a1", username))))
+				for _, s := range x.AllOfMember("a1", username) {
+					remove(s.ID)
+				}
 			}
 			remove(id)
 			x.OfMember("a1", username, now)
@@ -126,7 +128,7 @@ func BenchmarkOfMember(b *testing.B) {
 func BenchmarkRenew(b *testing.B) {
 	x, now := filled(b, 100_000)
 	for b.Loop() {
-		if !x.Renew("s4711", "s1", now, time.Minute) {
+		if !x.Renew("s4711", "s1", now) {
 			b.Fatal("not renewed")
 		}
 	}

@@ -24,7 +24,7 @@ func TestIndexAgreesWithItself(t *testing.T) {
 			switch rapid.IntRange(0, 4).Draw(t, "step") {
 			case 0:
 				s := rollcall.Session{
-					ID: pick(), AgentID: "a1", GameServer: "s1", StartedAt: now, SeenAt: now,
+					ID: pick(), AgentID: "a1", GameServer: "s1", LeaseSeconds: 60, StartedAt: now, SeenAt: now,
 					Username:  fmt.Sprint("m", rapid.IntRange(0, 2).Draw(t, "member")),
 					GameCode:  fmt.Sprint("g", rapid.IntRange(0, 2).Draw(t, "game")),
 					Mode:      rapid.SampledFrom([]rollcall.Mode{rollcall.ModeReal, rollcall.ModeDemo}).Draw(t, "mode"),
@@ -42,7 +42,7 @@ func TestIndexAgreesWithItself(t *testing.T) {
 				}
 				delete(held, id)
 			case 2:
-				x.Renew(pick(), "s1", now, time.Minute)
+				x.Renew(pick(), "s1", now)
 			case 3:
 				now = now.Add(time.Duration(rapid.IntRange(0, 90).Draw(t, "seconds")) * time.Second)
 			case 4:
@@ -75,7 +75,7 @@ func checkCounts(t *rapid.T, x *live.Index, held map[string]rollcall.Session) {
 }
 
 func checkReaders(t *rapid.T, x *live.Index, held map[string]rollcall.Session, now time.Time) {
-	listed, byMember := x.List("", now), 0
+	listed, byMember := x.List(rollcall.SessionFilter{}, "", len(held), now), 0
 	for i := range 3 {
 		username := fmt.Sprint("m", i)
 		of := x.OfMember("a1", username, now)
@@ -85,9 +85,9 @@ func checkReaders(t *rapid.T, x *live.Index, held map[string]rollcall.Session, n
 				t.Fatalf("Get(%s): %+v, %v; OfMember has %+v", s.ID, got, ok, s)
 			}
 		}
-		for _, id := range x.IDsOfMember("a1", username) {
-			if held[id].Username != username {
-				t.Fatalf("%s is held of %s", id, username)
+		for _, s := range x.AllOfMember("a1", username) {
+			if held[s.ID].Username != username {
+				t.Fatalf("%s is held of %s", s.ID, username)
 			}
 		}
 	}

@@ -3,6 +3,7 @@ package roll
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -26,8 +27,8 @@ const minSecretKey = 32
 
 // CreateAgent makes an active agent with one key of each sort. Keys that are
 // empty are made, others are taken over, so that an integrator that moves here
-// need not change its configuration. Of a, the ID, BranchID, Signature and
-// Wallet are read. Errors: ErrInvalid, ErrNotFound (branch), ErrExists.
+// need not change its configuration. Of a, the ID, BranchID, Signature, Wallet,
+// Limits and Games are read. Errors: ErrInvalid, ErrNotFound (branch), ErrExists.
 func (s *Service) CreateAgent(ctx context.Context, actor string, a rollcall.Agent, keys NewKeys) (*rollcall.Agent, NewKeys, error) {
 	if err := s.checkAgent(ctx, &a); err != nil {
 		return nil, NewKeys{}, err
@@ -35,7 +36,7 @@ func (s *Service) CreateAgent(ctx context.Context, actor string, a rollcall.Agen
 	now := s.now()
 	agent := Agent{Agent: rollcall.Agent{
 		ID: a.ID, BranchID: a.BranchID, Status: rollcall.AgentActive, Signature: a.Signature, Wallet: a.Wallet,
-		CreatedAt: now, UpdatedAt: now,
+		Limits: a.Limits, Games: a.Games, CreatedAt: now, UpdatedAt: now,
 	}}
 	var err error
 	if _, keys.APIKey, err = s.addAPIKey(&agent, keys.APIKey); err != nil {
@@ -44,8 +45,7 @@ func (s *Service) CreateAgent(ctx context.Context, actor string, a rollcall.Agen
 	if _, keys.SecretKey, err = s.addSecretKey(&agent, keys.SecretKey); err != nil {
 		return nil, NewKeys{}, err
 	}
-	detail := fmt.Sprintf("branch %q, signature %s, wallet %s", a.BranchID, a.Signature, a.Wallet)
-	if err := s.directory.Agents().Create(ctx, s.entry(actor, "agent.create", a.ID, detail), a.ID, agent); err != nil {
+	if err := s.directory.Agents().Create(ctx, s.entry(actor, "agent.create", a.ID, settings(&a)), a.ID, agent); err != nil {
 		return nil, NewKeys{}, named("agent", a.ID, err)
 	}
 	return &agent.Agent, keys, nil
@@ -59,15 +59,30 @@ func (s *Service) checkAgent(ctx context.Context, a *rollcall.Agent) error {
 		return invalid("signature", "plain or hmac")
 	case !a.Wallet.Valid():
 		return invalid("wallet", "transfer or seamless")
-	case a.BranchID == "":
-		return nil
+	case !a.Limits.Valid():
+		return invalid("limits", "perMember and perGame of 0 or more, policy refuse or displace-oldest")
+	}
+	if err := checkCodes(a.Games); err != nil || a.BranchID == "" {
+		return err
 	}
 	_, err := s.Branch(ctx, a.BranchID)
 	return err
 }
 
-// ChangeAgent applies change to an agent's BranchID, Signature and Wallet; what
-// else it changes is dropped. Errors as CreateAgent, and ErrNotFound.
+// settings are an agent's, for the audit.
+func settings(a *rollcall.Agent) string {
+	text := fmt.Sprintf("branch %q, signature %s, wallet %s", a.BranchID, a.Signature, a.Wallet)
+	if a.Limits != (rollcall.SessionLimits{}) {
+		text += fmt.Sprintf(", limits %d per member, %d per game: %s", a.Limits.PerMember, a.Limits.PerGame, a.Limits.Policy)
+	}
+	if len(a.Games) > 0 {
+		text += ", games " + strings.Join(a.Games, " ")
+	}
+	return text
+}
+
+// ChangeAgent applies change to an agent's BranchID, Signature, Wallet, Limits
+// and Games; what else it changes is dropped. Errors as CreateAgent, and ErrNotFound.
 func (s *Service) ChangeAgent(ctx context.Context, actor, id string, change func(*rollcall.Agent)) (*rollcall.Agent, error) {
 	agent, err := s.Agent(ctx, id)
 	if err != nil {
@@ -79,26 +94,31 @@ func (s *Service) ChangeAgent(ctx context.Context, actor, id string, change func
 	if err := s.checkAgent(ctx, &wanted); err != nil {
 		return nil, err
 	}
-	detail := fmt.Sprintf("branch %q, signature %s, wallet %s", wanted.BranchID, wanted.Signature, wanted.Wallet)
-	return s.updateAgent(ctx, s.entry(actor, "agent.change", id, detail), func(a *Agent) error {
+	return s.updateAgent(ctx, s.entry(actor, "agent.change", id, settings(&wanted)), func(a *Agent) error {
 		fresh := a.Agent
 		change(&fresh)
 		a.BranchID, a.Signature, a.Wallet = fresh.BranchID, fresh.Signature, fresh.Wallet
+		a.Limits, a.Games = fresh.Limits, fresh.Games
 		return nil
 	})
 }
 
 // SetAgentStatus blocks an agent or makes it active again. A blocked agent's
-// requests are refused from the moment this returns.
+// requests are refused from the moment this returns, and its sessions are ended
+// from then on, by a Kick that a restart does not stop.
 func (s *Service) SetAgentStatus(ctx context.Context, actor, id string, status rollcall.AgentStatus) (*rollcall.Agent, error) {
 	if !status.Valid() {
 		return nil, invalid("status", "active or blocked")
 	}
 	action := map[rollcall.AgentStatus]string{rollcall.AgentActive: "agent.unblock", rollcall.AgentBlocked: "agent.block"}[status]
-	return s.updateAgent(ctx, s.entry(actor, action, id, ""), func(a *Agent) error {
+	agent, err := s.updateAgent(ctx, s.entry(actor, action, id, ""), func(a *Agent) error {
 		a.Status = status
 		return nil
 	})
+	if err == nil && status == rollcall.AgentBlocked {
+		err = s.endBlocked(ctx, actor, id)
+	}
+	return agent, err
 }
 
 // RevokeTokens makes every access token that the agent has invalid.
@@ -120,7 +140,11 @@ func (s *Service) DeleteAgent(ctx context.Context, actor, id string) error {
 	if len(members) > 0 {
 		return fmt.Errorf("agent %q: %w: it has members", id, rollcall.ErrInUse)
 	}
-	return namedIf("agent", id, s.directory.Agents().Delete(ctx, s.entry(actor, "agent.delete", id, ""), id))
+	err = s.directory.Agents().Delete(ctx, s.entry(actor, "agent.delete", id, ""), id)
+	if err != nil && !errors.Is(err, rollcall.ErrNotFound) {
+		return named("agent", id, err)
+	}
+	return errors.Join(namedIf("agent", id, err), s.endBlocked(ctx, actor, id)) // of demos, which need no member
 }
 
 // Agent returns an agent, or rollcall.ErrNotFound.

@@ -2,8 +2,10 @@ package roll
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/rollcall-server/rollcall"
 )
@@ -111,6 +113,22 @@ func checkGame(g *rollcall.Game) error {
 	if len(g.Modes) == 0 {
 		return invalid("modes", "at least one of real and demo")
 	}
+	if g.LaunchURL != "" && !rollcall.ValidLaunchURL(g.LaunchURL) {
+		return invalid("launchUrl", "an http or https URL of at most 2048 bytes, without a fragment")
+	}
+	return checkTimes(g)
+}
+
+func checkTimes(g *rollcall.Game) error {
+	const longest = int(MaxLifetime / time.Second)
+	switch {
+	case g.LifetimeSeconds < 0 || g.LifetimeSeconds > longest:
+		return invalid("lifetimeSeconds", fmt.Sprintf("0 to %d", longest))
+	case g.LeaseSeconds < 0 || g.LeaseSeconds > longest:
+		return invalid("leaseSeconds", fmt.Sprintf("0 to %d", longest))
+	case g.HeartbeatSeconds < 0 || g.LeaseSeconds > 0 && g.HeartbeatSeconds > g.LeaseSeconds/3:
+		return invalid("heartbeatSeconds", "at most a third of leaseSeconds")
+	}
 	return nil
 }
 
@@ -151,8 +169,7 @@ func (s *Service) Games(ctx context.Context, after string, limit int) ([]*rollca
 }
 
 // CreateMember makes a member of an agent, in the currency of the agent's
-// branch: ErrInvalid, ErrNotFound (agent), ErrBranchNotConfigured,
-// ErrMemberExists.
+// branch: ErrInvalid, ErrNotFound (agent), ErrBranchNotConfigured, ErrExists.
 func (s *Service) CreateMember(ctx context.Context, actor, agentID, username, siteID string) (*rollcall.Member, error) {
 	if !rollcall.ValidUsername(username) {
 		return nil, invalid("username", "1 to 25 ASCII letters or digits")
@@ -193,17 +210,35 @@ func (s *Service) ChangeMember(ctx context.Context, actor, agentID, username str
 	return m, namedIf("member", key, err)
 }
 
-// DeleteMember removes a member and ends the member's sessions.
+// DeleteMember removes a member and kicks it.
 func (s *Service) DeleteMember(ctx context.Context, actor, agentID, username string) error {
 	key := MemberKey(agentID, username)
-	if err := s.directory.Members().Delete(ctx, s.entry(actor, "member.delete", key, ""), key); err != nil {
+	err := s.directory.Members().Delete(ctx, s.entry(actor, "member.delete", key, ""), key)
+	if err != nil && !errors.Is(err, rollcall.ErrNotFound) {
 		return named("member", key, err)
 	}
-	ended, err := s.sessions.EndMember(ctx, agentID, username, s.now())
-	for i := range ended {
-		s.logEnd(ctx, &ended[i], rollcall.EndKicked)
+	// Also where there is none: who tries again after half of this failed has the
+	// sessions ended.
+	_, kickErr := s.kickMember(ctx, memberKick(actor, agentID, username, "the member was deleted"))
+	return errors.Join(namedIf("member", key, err), kickErr)
+}
+
+// SetMemberSuspended suspends a member, who is kicked and can launch no game
+// until the member may play again (spec 7.2).
+func (s *Service) SetMemberSuspended(ctx context.Context, actor, agentID, username string, suspended bool) (*rollcall.Member, error) {
+	key := MemberKey(agentID, username)
+	action := map[bool]string{true: "member.suspend", false: "member.unsuspend"}[suspended]
+	m, err := s.directory.Members().Update(ctx, s.entry(actor, action, key, ""), key, func(m *rollcall.Member) error {
+		m.Suspended, m.UpdatedAt = suspended, s.now()
+		return nil
+	})
+	if err != nil {
+		return nil, named("member", key, err)
 	}
-	return err
+	if suspended {
+		_, err = s.kickMember(ctx, memberKick(actor, agentID, username, "the member was suspended"))
+	}
+	return m, err
 }
 
 // Member returns a member, or rollcall.ErrNotFound.

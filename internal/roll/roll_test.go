@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"net/url"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -16,6 +17,7 @@ import (
 	"github.com/rollcall-server/rollcall/internal/roll"
 	"github.com/rollcall-server/rollcall/internal/store/memory"
 	"github.com/rollcall-server/rollcall/internal/vault"
+	"github.com/rollcall-server/rollcall/internal/webhook"
 )
 
 // A world is a service over store/memory with one agent, branch, game and
@@ -25,19 +27,25 @@ type world struct {
 
 	stores roll.Stores
 	log    bytes.Buffer
+	s1     *roll.GameServer // has booted as boot1
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T, change ...func(*roll.Options)) *world {
 	t.Helper()
 	keys, err := vault.New(vault.NewKey())
 	if err != nil {
 		t.Fatal(err)
 	}
 	w := &world{stores: memory.New(memory.Options{MaxClockSkew: 5 * time.Minute}).Stores()}
-	w.Service = roll.New(roll.Options{
-		Stores: w.stores, Vault: keys,
-		Log: slog.New(slog.NewTextHandler(&w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-	})
+	o := roll.Options{
+		Stores: w.stores, Vault: keys, LaunchURL: "https://games.example/play?from=rollcall",
+		Webhooks: webhook.New(webhook.Options{AllowPrivate: true}),
+		Log:      slog.New(slog.NewTextHandler(&w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}
+	for _, c := range change {
+		c(&o)
+	}
+	w.Service = roll.New(o)
 	must(t, w.Prepare(t.Context()))
 	_, err = w.CreateBranch(t.Context(), "test", rollcall.Branch{ID: "THB", Currency: "THB", BrandCurrency: "USD"})
 	must(t, err)
@@ -49,6 +57,7 @@ func newWorld(t *testing.T) *world {
 	must(t, err)
 	_, err = w.CreateMember(t.Context(), "test", "a1", "player001", "")
 	must(t, err)
+	w.s1 = w.server(t, "s1")
 	return w
 }
 
@@ -66,11 +75,79 @@ func wantErr(t *testing.T, got, want error) {
 	}
 }
 
-func params() roll.StartParams {
-	return roll.StartParams{
-		AgentID: "a1", Username: "player001", GameCode: "g1", Mode: rollcall.ModeReal, GameServer: "s1",
-		Device: rollcall.DevicePC, IP: netip.MustParseAddr("::ffff:192.0.2.1"), Lang: "en", Launch: rollcall.LaunchBoth,
+// launch is what player001 launches, where a test says nothing else.
+func launch() roll.LaunchParams {
+	return roll.LaunchParams{
+		Username: "player001", GameCode: "g1", Device: rollcall.DeviceMobile,
+		IP: netip.MustParseAddr("::ffff:192.0.2.1"), Lang: "en", Launch: rollcall.LaunchBoth,
 	}
+}
+
+// token launches a game and returns the launch token.
+func (w *world) token(t *testing.T, p roll.LaunchParams) string {
+	t.Helper()
+	to, _, err := w.OpenGame(t.Context(), w.caller(t), p)
+	must(t, err)
+	u, err := url.Parse(to)
+	must(t, err)
+	return u.Query().Get("token")
+}
+
+// server returns a game server that has booted, and makes it where it is not there.
+func (w *world) server(t *testing.T, id string) *roll.GameServer {
+	t.Helper()
+	_, text, err := w.CreateGameServer(t.Context(), "test", rollcall.GameServer{ID: id})
+	if errors.Is(err, rollcall.ErrExists) {
+		text, err = w.RotateGameServerToken(t.Context(), "test", id)
+	}
+	must(t, err)
+	g, err := w.VerifyGameServer(t.Context(), text)
+	must(t, err)
+	_, err = w.Boot(t.Context(), g, "boot1")
+	must(t, err)
+	return g
+}
+
+// play launches a game for player001 and starts it on s1.
+func (w *world) play(t *testing.T, change ...func(*roll.LaunchParams)) rollcall.Session {
+	t.Helper()
+	p := launch()
+	for _, c := range change {
+		c(&p)
+	}
+	s, _, err := w.Start(t.Context(), w.s1, "boot1", w.token(t, p))
+	must(t, err)
+	return s
+}
+
+func (w *world) end(t *testing.T, id string) bool {
+	t.Helper()
+	was, err := w.End(t.Context(), w.s1, roll.SessionEnd{ID: id})
+	must(t, err)
+	return was
+}
+
+// beat sends a heartbeat of s1 and returns what it did not renew.
+func (w *world) beat(t *testing.T, ids ...string) []string {
+	t.Helper()
+	b, err := w.Heartbeat(t.Context(), w.s1, "boot1", ids, nil)
+	must(t, err)
+	return b.Unknown
+}
+
+// run runs the service, which is idle when this returns, until the test ends.
+func (w *world) run(t *testing.T) {
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		w.Run(ctx)
+	}()
+	synctest.Wait()
+	t.Cleanup(func() {
+		stop()
+		<-done
+	})
 }
 
 func (w *world) caller(t *testing.T) roll.Caller {
@@ -88,80 +165,22 @@ func (w *world) active(t *testing.T) int {
 	return len(sessions)
 }
 
-func TestStartFillsIn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		s, err := w.Start(t.Context(), params())
-		must(t, err)
-		if s.IP.String() != "192.0.2.1" || s.Currency != "THB" || s.BrandCurrency != "USD" || s.Wallet != rollcall.WalletSeamless ||
-			!s.ExpiresAt.Equal(time.Now().Add(90*time.Second)) || !s.EndsAt.Equal(time.Now().Add(12*time.Hour)) {
-			t.Errorf("got %+v", s)
-		}
-		if n := w.active(t); n != 1 {
-			t.Errorf("a check shows %d sessions, want 1", n)
-		}
-	})
-}
-
-func TestStartRefuses(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		rows := []struct {
-			name   string
-			change func(p *roll.StartParams)
-			want   error
-		}{
-			{"agent unknown", func(p *roll.StartParams) { p.AgentID = "a2" }, rollcall.ErrNotFound},
-			{"member unknown", func(p *roll.StartParams) { p.Username = "player002" }, rollcall.ErrMemberNotFound},
-			{"game unknown", func(p *roll.StartParams) { p.GameCode = "g2" }, rollcall.ErrNotFound},
-			{"mode not offered", func(p *roll.StartParams) { p.Mode = rollcall.ModeDemo }, rollcall.ErrInvalid},
-			{"mode not asked for", func(p *roll.StartParams) { p.Launch = rollcall.LaunchDemo }, rollcall.ErrInvalid},
-			{"mode", func(p *roll.StartParams) { p.Mode = "free" }, rollcall.ErrInvalid},
-			{"device", func(p *roll.StartParams) { p.Device = 0 }, rollcall.ErrInvalid},
-			{"launch", func(p *roll.StartParams) { p.Launch = 3 }, rollcall.ErrInvalid},
-			{"no ip", func(p *roll.StartParams) { p.IP = netip.Addr{} }, rollcall.ErrInvalid},
-			{"ip with a zone", func(p *roll.StartParams) { p.IP = netip.MustParseAddr("fe80::1%eth0") }, rollcall.ErrInvalid},
-			{"lang that would break JSON", func(p *roll.StartParams) { p.Lang = `e"n` }, rollcall.ErrInvalid},
-			{"no game server", func(p *roll.StartParams) { p.GameServer = "" }, rollcall.ErrInvalid},
-		}
-		for _, row := range rows {
-			p := params()
-			row.change(&p)
-			_, err := w.Start(t.Context(), p)
-			if !errors.Is(err, row.want) {
-				t.Errorf("%s: got %v, want %v", row.name, err, row.want)
-			}
-		}
-		_, err := w.SetAgentStatus(t.Context(), "test", "a1", rollcall.AgentBlocked)
-		must(t, err)
-		_, err = w.Start(t.Context(), params())
-		wantErr(t, err, rollcall.ErrAgentRefused)
-		if n := w.active(t); n != 0 {
-			t.Errorf("a check shows %d sessions, want 0", n)
-		}
-	})
-}
-
 // A lease ends at its very moment, seen by every reader at once, and the session
 // is removed at most 2 s later.
 func TestLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		ctx, stop := context.WithCancel(t.Context())
-		defer stop()
-		go w.Run(ctx)
-		s, err := w.Start(t.Context(), params())
-		must(t, err)
+		w.run(t)
+		s2 := w.server(t, "s2")
+		s := w.play(t)
 		time.Sleep(60 * time.Second) // virtual
-		unknown, err := w.Heartbeat(t.Context(), "s1", []string{s.ID, "none"})
-		must(t, err)
-		if fmt.Sprint(unknown) != "[none]" {
+		if unknown := w.beat(t, s.ID, "none"); fmt.Sprint(unknown) != "[none]" {
 			t.Errorf("unknown: got %v, want [none]", unknown)
 		}
-		unknown, err = w.Heartbeat(t.Context(), "s2", []string{s.ID})
+		other, err := w.Heartbeat(t.Context(), s2, "boot1", []string{s.ID}, nil)
 		must(t, err)
-		if fmt.Sprint(unknown) != "["+s.ID+"]" {
-			t.Errorf("another server's heartbeat: unknown %v, want the session", unknown)
+		if fmt.Sprint(other.Unknown) != "["+s.ID+"]" {
+			t.Errorf("another server's heartbeat: unknown %v, want the session", other.Unknown)
 		}
 		time.Sleep(90*time.Second - time.Nanosecond)
 		if n := w.active(t); n != 1 {
@@ -187,13 +206,10 @@ func TestLease(t *testing.T) {
 func TestLifetime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		s, err := w.Start(t.Context(), params())
-		must(t, err)
+		s := w.play(t)
 		for range 12*60 - 1 {
 			time.Sleep(time.Minute) // virtual
-			unknown, err := w.Heartbeat(t.Context(), "s1", []string{s.ID})
-			must(t, err)
-			if len(unknown) > 0 {
+			if len(w.beat(t, s.ID)) > 0 {
 				t.Fatal("the session ended before its time")
 			}
 		}
@@ -205,9 +221,7 @@ func TestLifetime(t *testing.T) {
 		if n := w.active(t); n != 0 {
 			t.Errorf("after 12 h: %d sessions, want 0", n)
 		}
-		unknown, err := w.Heartbeat(t.Context(), "s1", []string{s.ID})
-		must(t, err)
-		if len(unknown) != 1 {
+		if len(w.beat(t, s.ID)) != 1 {
 			t.Error("a heartbeat after the lifetime renewed the session")
 		}
 	})
@@ -226,13 +240,14 @@ func TestCheckSessionsOrder(t *testing.T) {
 
 func TestEnd(t *testing.T) {
 	w := newWorld(t)
-	s, err := w.Start(t.Context(), params())
-	must(t, err)
-	_, err = w.End(t.Context(), s.ID, rollcall.EndLeft)
-	must(t, err)
-	_, err = w.End(t.Context(), s.ID, rollcall.EndLeft)
-	wantErr(t, err, rollcall.ErrNotFound)
-	_, err = w.Session(t.Context(), s.ID)
+	s := w.play(t)
+	if !w.end(t, s.ID) {
+		t.Error("the first end found nothing")
+	}
+	if w.end(t, s.ID) {
+		t.Error("the second end found the session")
+	}
+	_, err := w.Session(t.Context(), s.ID)
 	wantErr(t, err, rollcall.ErrNotFound)
 	if n := w.active(t); n != 0 {
 		t.Errorf("a check shows %d sessions, want 0", n)
@@ -242,13 +257,12 @@ func TestEnd(t *testing.T) {
 func TestDeletions(t *testing.T) {
 	w := newWorld(t)
 	ctx := t.Context()
-	_, err := w.Start(ctx, params())
-	must(t, err)
+	w.play(t)
 	wantErr(t, w.DeleteBranch(ctx, "test", "THB"), rollcall.ErrInUse)
 	wantErr(t, w.DeleteGame(ctx, "test", "g1"), rollcall.ErrInUse)
 	wantErr(t, w.DeleteAgent(ctx, "test", "a1"), rollcall.ErrInUse)
 	must(t, w.DeleteMember(ctx, "test", "a1", "player001"))
-	_, err = w.CheckSessions(ctx, w.caller(t), "player001")
+	_, err := w.CheckSessions(ctx, w.caller(t), "player001")
 	wantErr(t, err, rollcall.ErrMemberNotFound)
 	must(t, w.DeleteGame(ctx, "test", "g1"))
 	must(t, w.DeleteAgent(ctx, "test", "a1"))
@@ -266,14 +280,14 @@ func TestDeletions(t *testing.T) {
 func TestStartRacesDeletion(t *testing.T) {
 	w := newWorld(t)
 	for range 200 {
-		started := make(chan struct{})
+		token, started := w.token(t, launch()), make(chan struct{})
 		go func() {
 			defer close(started)
-			_, _ = w.Start(context.Background(), params())
+			_, _, _ = w.Start(context.Background(), w.s1, "boot1", token)
 		}()
 		must(t, w.DeleteMember(t.Context(), "test", "a1", "player001"))
 		<-started
-		sessions, err := w.Sessions(t.Context(), "a1", "player001", "", 0)
+		sessions, err := w.Sessions(t.Context(), rollcall.SessionFilter{AgentID: "a1", Username: "player001"}, "", 10)
 		must(t, err)
 		if len(sessions) != 0 {
 			t.Fatalf("the member is gone and has sessions: %v", sessions)

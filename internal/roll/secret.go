@@ -15,6 +15,9 @@ type Agent struct {
 	SealedAPIKeys map[string][]byte `json:"sealedApiKeys"`
 	// SecretHashes are the vault's hashes, context SecretKeyContext.
 	SecretHashes map[string][]byte `json:"secretHashes"`
+	// SealedWebhookSecret opens with the vault, context WebhookContext; empty
+	// where there is no WebhookURL.
+	SealedWebhookSecret []byte `json:"sealedWebhookSecret,omitempty"`
 }
 
 // A TokenKey signs access tokens (spec 5.3).
@@ -35,6 +38,15 @@ type AdminToken struct {
 	Hash []byte `json:"hash"`
 }
 
+// A GameServer is a rollcall.GameServer with the hashes of its one or two
+// tokens, the newest last.
+type GameServer struct {
+	rollcall.GameServer
+
+	// Hashes are the vault's, context GameServerContext.
+	Hashes [][]byte `json:"hashes"`
+}
+
 // The contexts under which the vault keeps each sort of secret: a value of one
 // agent or key is of no use in the place of another.
 
@@ -44,8 +56,14 @@ func APIKeyContext(agentID string) string { return "api key of " + agentID }
 // SecretKeyContext is the context of one agent's Secret keys.
 func SecretKeyContext(agentID string) string { return "secret key of " + agentID }
 
+// WebhookContext is the context of one agent's webhook secret.
+func WebhookContext(agentID string) string { return "webhook secret of " + agentID }
+
 // TokenKeyContext is the context of one token key.
 func TokenKeyContext(id string) string { return "token key " + id }
 
 // AdminTokenContext is the context of one admin token.
 func AdminTokenContext(name string) string { return "admin token of " + name }
+
+// GameServerContext is the context of one game server's tokens.
+func GameServerContext(id string) string { return "token of game server " + id }

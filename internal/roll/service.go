@@ -5,24 +5,39 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/rollcall-server/rollcall"
 	"github.com/rollcall-server/rollcall/internal/vault"
+	"github.com/rollcall-server/rollcall/internal/webhook"
 )
 
 // Options configure a Service. The zero values of all but Stores and Vault work.
 type Options struct {
 	Stores Stores
 	Vault  *vault.Vault
-	// LeaseTTL is how long a session lives without a Heartbeat; 0: 90 s.
+	// LeaseTTL is how long a session lives without a Heartbeat, in whole seconds;
+	// 0: 90 s.
 	LeaseTTL time.Duration
-	// Lifetime is how long a session lives at the most; 0: 12 h.
+	// Heartbeat is how often game servers are asked to renew sessions; 0: 30 s,
+	// and never less often than three times in a lease.
+	Heartbeat time.Duration
+	// Lifetime is how long a session lives at the most, MaxLifetime or less; 0:
+	// 12 h.
 	Lifetime time.Duration
+	// LaunchURL is where members are sent to play games without one of their own;
+	// empty: such games cannot be launched.
+	LaunchURL string
 	// RequestRetention is how long request records are kept; 0: 7 days.
-	RequestRetention time.Duration
+	// SessionRetention is how long ended sessions are; 0: 90 days.
+	// EventRetention is how long kicks, their receipts, events that nobody has
+	// acknowledged and webhooks that were given up are; 0: 7 days.
+	RequestRetention, SessionRetention, EventRetention time.Duration
+	// Webhooks sends webhooks; nil: one that sends to public addresses only.
+	Webhooks *webhook.Sender
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
 	// Log gets what no caller is told; nil: slog.Default.
@@ -36,11 +51,18 @@ type Service struct {
 	sessions  Sessions
 	history   History
 	vault     *vault.Vault
+	webhooks  *webhook.Sender
 	lease     time.Duration
+	heartbeat time.Duration
 	lifetime  time.Duration
-	retention time.Duration
+	launchURL string
+	retention struct{ requests, sessions, events time.Duration }
 	now       func() time.Time
 	log       *slog.Logger
+
+	online   sync.Map      // of *onlineList by agent
+	kicks    chan struct{} // has an element where a kick is to be run
+	handover handover
 }
 
 // New makes a Service.
@@ -51,19 +73,32 @@ func New(o Options) *Service {
 		history:   o.Stores.History,
 		vault:     o.Vault,
 		lease:     orDefault(o.LeaseTTL, 90*time.Second),
+		heartbeat: orDefault(o.Heartbeat, 30*time.Second),
 		lifetime:  orDefault(o.Lifetime, 12*time.Hour),
-		retention: orDefault(o.RequestRetention, 7*24*time.Hour),
-		now:       o.Now,
+		launchURL: o.LaunchURL,
+		webhooks:  o.Webhooks,
 		log:       o.Log,
+		kicks:     make(chan struct{}, 1),
+		handover:  handover{room: make(chan struct{}, 1)},
 	}
-	if s.now == nil {
-		s.now = time.Now
+	s.heartbeat = wholeSeconds(min(s.heartbeat, s.lease/3))
+	s.retention.requests = orDefault(o.RequestRetention, 7*day)
+	s.retention.sessions = orDefault(o.SessionRetention, 90*day)
+	s.retention.events = orDefault(o.EventRetention, 7*day)
+	if s.webhooks == nil {
+		s.webhooks = webhook.New(webhook.Options{})
 	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	s.now = func() time.Time { return o.Now().UTC() } // as it is to be shown
 	if s.log == nil {
 		s.log = slog.Default()
 	}
 	return s
 }
+
+const day = 24 * time.Hour
 
 func orDefault(d, otherwise time.Duration) time.Duration {
 	if d == 0 {
@@ -77,6 +112,8 @@ func orDefault(d, otherwise time.Duration) time.Duration {
 type Caller struct {
 	Agent *Agent
 	Trail *Trail
+	// LogUUID is of the answer; empty: there is none.
+	LogUUID string
 }
 
 const (
@@ -86,29 +123,50 @@ const (
 	sweepEvery = 100 * time.Millisecond
 	// sweepAgain is when a sweep that failed is tried again.
 	sweepAgain = time.Second
-	sweepLimit = 1000
+	sweepLimit = 4000
 	pruneEvery = time.Minute
 	pruneLimit = 5000
 )
 
-// Run removes what has expired, sessions within 2 s and request records within
-// minutes, until ctx ends. Readers never see an expired session, swept or not.
+// Run does what nobody waits for, until ctx ends: it removes sessions that have
+// expired, within 2 s, and what is older than it is to be kept, within minutes;
+// goes on with kicks; hands ended sessions to the history; and sends webhooks.
+// Readers never see an expired session, swept or not.
 func (s *Service) Run(ctx context.Context) {
-	sweep, prune := time.NewTicker(sweepEvery), time.NewTicker(pruneEvery)
-	defer sweep.Stop()
-	defer prune.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-sweep.C:
-			next := sweepEvery
-			if !s.repeat(ctx, "expire sessions", sweepLimit, s.expireSome) {
-				next = sweepAgain
-			}
-			sweep.Reset(next)
-		case <-prune.C:
-			s.repeat(ctx, "prune request records", pruneLimit, s.pruneSome)
+	var all sync.WaitGroup
+	all.Go(func() { s.runSweep(ctx) })
+	all.Go(func() { s.runPrune(ctx) })
+	all.Go(func() { s.runKicks(ctx) })
+	all.Go(func() { s.runHandover(ctx) })
+	all.Go(func() { s.runWebhooks(ctx) })
+	all.Wait()
+}
+
+func (s *Service) runSweep(ctx context.Context) {
+	for next := sweepEvery; pause(ctx, next); {
+		next = sweepEvery
+		if !s.repeat(ctx, "expire sessions", sweepLimit, s.expireSome) {
+			next = sweepAgain
+		}
+	}
+}
+
+func (s *Service) runPrune(ctx context.Context) {
+	tasks := []struct {
+		what string
+		keep time.Duration
+		some func(ctx context.Context, before time.Time, limit int) (int, error)
+	}{
+		{"prune request records", s.retention.requests, s.history.Prune},
+		{"prune ended sessions", s.retention.sessions, s.history.PruneEnded},
+		{"prune events", s.retention.events, s.sessions.PruneEvents},
+		{"prune webhooks", s.retention.events, s.history.PruneDeliveries},
+	}
+	for pause(ctx, pruneEvery) {
+		for _, t := range tasks {
+			s.repeat(ctx, t.what, pruneLimit, func(ctx context.Context) (int, error) {
+				return t.some(ctx, s.now().Add(-t.keep), pruneLimit)
+			})
 		}
 	}
 }
@@ -130,14 +188,8 @@ func (s *Service) repeat(ctx context.Context, what string, limit int, some func(
 
 func (s *Service) expireSome(ctx context.Context) (int, error) {
 	ended, err := s.sessions.Expire(ctx, s.now(), sweepLimit)
-	for i := range ended {
-		s.logEnd(ctx, &ended[i], rollcall.EndExpired)
-	}
+	s.logEnds(ctx, ended)
 	return len(ended), err
-}
-
-func (s *Service) pruneSome(ctx context.Context) (int, error) {
-	return s.history.Prune(ctx, s.now().Add(-s.retention), pruneLimit)
 }
 
 // Prepare makes the stores ready to be served from: it makes the first token key

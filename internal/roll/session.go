@@ -6,8 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/rollcall-server/rollcall"
@@ -48,106 +48,8 @@ func (s *Service) member(ctx context.Context, agentID, username string) (*rollca
 	return member, err
 }
 
-// StartParams are what a game server says of a session that begins; the fields
-// are those of rollcall.Session.
-type StartParams struct {
-	AgentID    string              `json:"agentId"`
-	Username   string              `json:"username"`
-	GameCode   string              `json:"gameCode"`
-	Mode       rollcall.Mode       `json:"mode"`
-	GameServer string              `json:"gameServer"`
-	Device     rollcall.DeviceType `json:"device"`
-	IP         netip.Addr          `json:"ip"`
-	Lang       string              `json:"lang"`
-	Launch     rollcall.LaunchType `json:"launch"`
-}
-
-// check returns rollcall.ErrInvalid and the field that is.
-func (p *StartParams) check() error {
-	switch {
-	case !rollcall.ValidID(p.GameServer):
-		return invalid("gameServer", "1 to 64 of A-Za-z0-9_.-")
-	case !p.Mode.Valid():
-		return invalid("mode", "real or demo")
-	case !p.Device.Valid():
-		return invalid("device", "pc or mobile")
-	case !p.Launch.Valid():
-		return invalid("launch", "both, demo or real")
-	case !p.IP.IsValid() || p.IP.Zone() != "":
-		return invalid("ip", "an IPv4 or IPv6 address without a zone")
-	case !rollcall.ValidLang(p.Lang):
-		return invalid("lang", "1 to 16 of A-Za-z0-9_-")
-	case p.Launch == rollcall.LaunchDemo && p.Mode != rollcall.ModeDemo,
-		p.Launch == rollcall.LaunchReal && p.Mode != rollcall.ModeReal:
-		return invalid("mode", "what launch asks for")
-	}
-	return nil
-}
-
 func invalid(field, want string) error {
 	return fmt.Errorf("%w %s: want %s", rollcall.ErrInvalid, field, want)
-}
-
-// Start begins a session. When it returns, the session is durable and seen by
-// every check. Errors: ErrInvalid, ErrNotFound (agent or game), ErrAgentRefused
-// (blocked), ErrBranchNotConfigured, ErrMemberNotFound.
-func (s *Service) Start(ctx context.Context, p StartParams) (rollcall.Session, error) {
-	if err := p.check(); err != nil {
-		return rollcall.Session{}, err
-	}
-	session, err := s.newSession(ctx, p)
-	if err != nil {
-		return rollcall.Session{}, err
-	}
-	session, err = s.sessions.Start(ctx, session)
-	if err != nil {
-		return rollcall.Session{}, err
-	}
-	// The member may have been deleted since newSession looked; the deletion may
-	// then have ended the member's sessions before this one was there.
-	if _, err := s.member(ctx, p.AgentID, p.Username); errors.Is(err, rollcall.ErrMemberNotFound) {
-		_, endErr := s.sessions.End(ctx, session.ID, s.now())
-		return rollcall.Session{}, errors.Join(err, endErr)
-	}
-	return session, nil
-}
-
-func (s *Service) newSession(ctx context.Context, p StartParams) (rollcall.Session, error) {
-	agent, err := s.activeAgent(ctx, p.AgentID)
-	if err != nil {
-		return rollcall.Session{}, err
-	}
-	branch, err := s.branchOf(ctx, agent)
-	if err != nil {
-		return rollcall.Session{}, err
-	}
-	member, err := s.member(ctx, p.AgentID, p.Username)
-	if err != nil {
-		return rollcall.Session{}, err
-	}
-	if err := s.offers(ctx, p.GameCode, p.Mode); err != nil {
-		return rollcall.Session{}, err
-	}
-	now := s.now()
-	return rollcall.Session{
-		ID:            newID(),
-		AgentID:       agent.ID,
-		Username:      member.Username,
-		GameCode:      p.GameCode,
-		Mode:          p.Mode,
-		GameServer:    p.GameServer,
-		Device:        p.Device,
-		IP:            p.IP.Unmap(),
-		Lang:          p.Lang,
-		Launch:        p.Launch,
-		Currency:      member.Currency,
-		BrandCurrency: branch.BrandCurrency,
-		Wallet:        agent.Wallet,
-		StartedAt:     now,
-		SeenAt:        now,
-		ExpiresAt:     now.Add(min(s.lease, s.lifetime)),
-		EndsAt:        now.Add(s.lifetime),
-	}, nil
 }
 
 func (s *Service) activeAgent(ctx context.Context, id string) (*Agent, error) {
@@ -161,38 +63,9 @@ func (s *Service) activeAgent(ctx context.Context, id string) (*Agent, error) {
 	return agent, nil
 }
 
-// offers returns an error unless the game is there and has the mode.
-func (s *Service) offers(ctx context.Context, code string, mode rollcall.Mode) error {
-	game, err := s.directory.Games().Get(ctx, code)
-	if err != nil {
-		return named("game", code, err)
-	}
-	if !slices.Contains(game.Modes, mode) {
-		return invalid("mode", "one that the game offers")
-	}
-	return nil
-}
-
 // named says of which thing err speaks. Names that came from a caller have been
 // looked up by then, and %q keeps the others from doing harm in a log.
 func named(kind, name string, err error) error { return fmt.Errorf("%s %q: %w", kind, name, err) }
-
-// Heartbeat renews the leases of sessions that gameServer holds and returns the
-// ids of those that it does not hold or that are no longer active.
-func (s *Service) Heartbeat(ctx context.Context, gameServer string, ids []string) (unknown []string, err error) {
-	return s.sessions.Heartbeat(ctx, gameServer, ids, s.now(), s.lease)
-}
-
-// End ends one session and returns it as it was; rollcall.ErrNotFound where it
-// is not active.
-func (s *Service) End(ctx context.Context, id string, reason rollcall.EndReason) (rollcall.Session, error) {
-	session, err := s.sessions.End(ctx, id, s.now())
-	if err != nil {
-		return rollcall.Session{}, named("session", id, err)
-	}
-	s.logEnd(ctx, &session, reason)
-	return session, nil
-}
 
 // Session returns one active session, or rollcall.ErrNotFound.
 func (s *Service) Session(ctx context.Context, id string) (rollcall.Session, error) {
@@ -203,31 +76,102 @@ func (s *Service) Session(ctx context.Context, id string) (rollcall.Session, err
 	return session, nil
 }
 
-// Sessions returns at most limit active sessions with an ID greater than after,
-// by ID; of one agent, or one agent's member, where these are not empty. A
-// member's are returned all at once.
-func (s *Service) Sessions(ctx context.Context, agentID, username, after string, limit int) ([]rollcall.Session, error) {
-	if username != "" {
-		return s.sessions.OfMember(ctx, agentID, username, s.now())
+// Sessions returns at most limit active sessions that filter picks with an ID
+// greater than after, by ID.
+func (s *Service) Sessions(ctx context.Context, filter rollcall.SessionFilter, after string, limit int) ([]rollcall.Session, error) {
+	var few []rollcall.Session
+	var err error
+	switch {
+	case filter.SessionID != "":
+		few, err = s.justOne(ctx, filter.SessionID)
+	case filter.Username != "":
+		few, err = s.sessions.OfMember(ctx, filter.AgentID, filter.Username, s.now())
+	default:
+		return s.sessions.List(ctx, filter, after, limit, s.now())
 	}
-	return s.sessions.List(ctx, agentID, after, limit, s.now())
+	few = slices.DeleteFunc(few, func(l rollcall.Session) bool { return l.ID <= after || !filter.Picks(&l) })
+	slices.SortFunc(few, func(a, b rollcall.Session) int { return cmp.Compare(a.ID, b.ID) })
+	return few[:min(limit, len(few))], err
 }
 
-// Counts returns how many sessions are live by agent, game and mode, in a fixed
-// order.
-func (s *Service) Counts(ctx context.Context) ([]rollcall.SessionCount, error) {
+func (s *Service) justOne(ctx context.Context, id string) ([]rollcall.Session, error) {
+	session, err := s.sessions.Get(ctx, id, s.now())
+	if errors.Is(err, rollcall.ErrNotFound) {
+		return nil, nil
+	}
+	return []rollcall.Session{session}, err
+}
+
+// Counts returns how many sessions are live by what is named, of agent, game,
+// mode, currency, device and gameServer, in a fixed order; by all six where none
+// is. What is not named is zero in the answer. ErrInvalid for another name.
+func (s *Service) Counts(ctx context.Context, by ...string) ([]rollcall.SessionCount, error) {
+	for _, name := range by {
+		if !slices.Contains(countNames, name) {
+			return nil, invalid("by", strings.Join(countNames, ", "))
+		}
+	}
 	counts, err := s.sessions.Counts(ctx)
-	slices.SortFunc(counts, func(a, b rollcall.SessionCount) int {
-		return cmp.Or(cmp.Compare(a.AgentID, b.AgentID), cmp.Compare(a.GameCode, b.GameCode), cmp.Compare(a.Mode, b.Mode))
+	if err != nil {
+		return nil, err
+	}
+	sums := make(map[rollcall.SessionCount]int)
+	for _, c := range counts {
+		n := c.Count
+		sums[reduced(c, by)] += n
+	}
+	list := make([]rollcall.SessionCount, 0, len(sums))
+	for c, n := range sums {
+		c.Count = n
+		list = append(list, c)
+	}
+	slices.SortFunc(list, func(a, b rollcall.SessionCount) int {
+		return cmp.Or(cmp.Compare(a.AgentID, b.AgentID), cmp.Compare(a.GameCode, b.GameCode), cmp.Compare(a.Mode, b.Mode),
+			cmp.Compare(a.Currency, b.Currency), cmp.Compare(a.Device, b.Device), cmp.Compare(a.GameServer, b.GameServer))
 	})
-	return counts, err
+	return list, nil
 }
 
-func (s *Service) logEnd(ctx context.Context, ended *rollcall.Session, reason rollcall.EndReason) {
-	s.log.LogAttrs(ctx, slog.LevelDebug, "session ended",
-		slog.String("session", ended.ID),
-		slog.String("agent", ended.AgentID),
-		slog.String("member", ended.Username),
-		slog.String("reason", string(reason)),
-		slog.Duration("lasted", s.now().Sub(ended.StartedAt).Round(time.Second)))
+var countNames = []string{"agent", "game", "mode", "currency", "device", "gameServer"}
+
+// reduced returns what by names of c, without the count.
+func reduced(c rollcall.SessionCount, by []string) rollcall.SessionCount {
+	c.Count = 0
+	if len(by) == 0 {
+		return c
+	}
+	var r rollcall.SessionCount
+	for _, name := range by {
+		switch name {
+		case "agent":
+			r.AgentID = c.AgentID
+		case "game":
+			r.GameCode = c.GameCode
+		case "mode":
+			r.Mode = c.Mode
+		case "currency":
+			r.Currency = c.Currency
+		case "device":
+			r.Device = c.Device
+		case "gameServer":
+			r.GameServer = c.GameServer
+		}
+	}
+	return r
+}
+
+func (s *Service) logEnds(ctx context.Context, ended []rollcall.EndedSession) {
+	if !s.log.Enabled(ctx, slog.LevelDebug) {
+		return
+	}
+	for i := range ended {
+		e := &ended[i]
+		s.log.LogAttrs(ctx, slog.LevelDebug, "session ended",
+			slog.String("session", e.ID),
+			slog.String("agent", e.AgentID),
+			slog.String("member", e.Username),
+			slog.String("reason", string(e.Reason)),
+			slog.String("by", e.By),
+			slog.Duration("lasted", e.EndedAt.Sub(e.StartedAt).Round(time.Second)))
+	}
 }

@@ -2,6 +2,7 @@ package roll
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"github.com/rollcall-server/rollcall"
@@ -32,8 +33,11 @@ type Directory interface {
 	Games() Table[rollcall.Game]
 	// Members has keys made by MemberKey.
 	Members() Table[rollcall.Member]
+	GameServers() Table[GameServer]
 	AdminTokens() Table[AdminToken]
 	TokenKeys() Table[TokenKey]
+	// Note adds an audit entry of something that is no change of the directory.
+	Note(ctx context.Context, entry rollcall.AuditEntry) error
 	// Audit returns at most limit entries with Seq below before (0: the newest),
 	// newest first.
 	Audit(ctx context.Context, before int64, limit int) ([]rollcall.AuditEntry, error)
@@ -73,46 +77,252 @@ type Table[T any] interface {
 // username, the prefix of all the agent's members.
 func MemberKey(agentID, username string) string { return agentID + "/" + username }
 
-// Sessions holds the live sessions. What was answered survives the death of the
-// process at any moment: a Start that returned is there, an end that returned
-// has happened.
+// Sessions holds the live sessions and what leads to and from them: launches,
+// events on their way to game servers with the kicks that caused them, and the
+// outbox of what has begun and ended. What was answered survives the death of
+// the process at any moment: a Start that returned is there, an end that
+// returned has happened.
 //
 // A session whose ExpiresAt is at or before now is never returned as active,
-// whether Expire has removed it yet or not.
+// whether Expire has removed it yet or not. Whatever ends a session puts it into
+// the outbox in the same step, and where its Ending has an event
+// (rollcall.EventOf) queues that for the session's game server too.
 type Sessions interface {
-	// Start stores s, which the caller has checked, under s.ID. If the ID is
-	// there already the stored session is returned and s is dropped, so that a
-	// retry does no harm.
-	Start(ctx context.Context, s rollcall.Session) (rollcall.Session, error)
+	Live
+	Launches
+	Events
+	Outbox
+	// Epoch names the store's data: it changes if they are lost.
+	Epoch(ctx context.Context) (Epoch, error)
+	// Ping reports whether the engine can read and write.
+	Ping(ctx context.Context) error
+}
+
+// An Epoch is a time in which a store has lost nothing.
+type Epoch struct {
+	ID      string
+	BeganAt time.Time
+}
+
+// Live are the methods of Sessions that begin, keep, end and find sessions.
+type Live interface {
+	// Boot makes bootID the gameServer's current boot, and acknowledges its
+	// events of sessions of other boots; it ends no session.
+	Boot(ctx context.Context, gameServer, bootID string, now time.Time) error
+	// CurrentBoot returns the last boot of Boot, "" where there was none.
+	CurrentBoot(ctx context.Context, gameServer string) (string, error)
+	// Start begins a session as Start says, in one step with all that it asks:
+	// the launch is looked at, the boot, the limits; sessions are displaced. A
+	// launch from before a kick by a filter that picks the session, and that was
+	// not aborted, is voided by it.
+	// Errors: ErrLaunchUnknown, ErrLaunchUsed, ErrLaunchExpired,
+	// ErrLaunchVoided, ErrStaleBoot, ErrSessionLimit.
+	Start(ctx context.Context, s Start) (Started, error)
+	// Announce holds those of sessions that it does not hold yet and that it can
+	// have lost: which began before its epoch, have not been ended since, and of
+	// whose member no Kick is known since their start. All are of the current
+	// boot of one game server, or it is ErrStaleBoot. It returns why it refused
+	// those that it did.
+	Announce(ctx context.Context, gameServer, bootID string, sessions []rollcall.Session, now time.Time) (refused map[string]string, err error)
 	// Heartbeat renews the leases of those ids that gameServer holds and that
-	// are active at now: ExpiresAt becomes now+lease, but never earlier than it
-	// was nor later than EndsAt. It returns the ids that it did not renew. It
-	// never creates a session. A restart may forget that a lease was renewed,
-	// and then gives each session a whole lease afresh: never less.
-	Heartbeat(ctx context.Context, gameServer string, ids []string, now time.Time, lease time.Duration) (unknown []string, err error)
-	// End removes the session and returns it as it was; rollcall.ErrNotFound if
-	// there is none, or it is not active at now.
-	End(ctx context.Context, id string, now time.Time) (rollcall.Session, error)
-	// EndMember removes all sessions of a member in one step and returns those
-	// that were active at now, oldest first; none is an empty slice.
-	EndMember(ctx context.Context, agentID, username string, now time.Time) ([]rollcall.Session, error)
+	// are active at now: ExpiresAt becomes now and the session's lease, but never
+	// earlier than it was nor later than EndsAt. It returns the ids that it did
+	// not renew. It never creates a session. A restart may forget that a lease
+	// was renewed, and then gives each session a whole lease afresh: never less.
+	Heartbeat(ctx context.Context, gameServer string, ids []string, now time.Time) (unknown []string, err error)
+	// End removes those of ids that are active at e.At, and held by e.GameServer
+	// where that is not empty, and returns them.
+	End(ctx context.Context, ids []string, e Ending) ([]rollcall.EndedSession, error)
+	// EndMember removes all sessions of a member in one step, voids the member's
+	// launches, stores kick with what it ended, and returns those that were
+	// active, oldest first; none is an empty slice. A nil kick is not stored; one
+	// that has ended and voided nothing need not be, where nothing can be
+	// announced any more: the epoch is older than MaxLifetime.
+	EndMember(ctx context.Context, agentID, username string, e Ending, kick *rollcall.Kick) ([]rollcall.EndedSession, error)
 	// Expire removes at most limit sessions that are not active at now and
 	// returns them, in no order.
-	Expire(ctx context.Context, now time.Time, limit int) ([]rollcall.Session, error)
+	Expire(ctx context.Context, now time.Time, limit int) ([]rollcall.EndedSession, error)
 	// OfMember returns a member's active sessions at now, by StartedAt and then
 	// by ID; none is an empty slice. It is the hot path: one read.
 	OfMember(ctx context.Context, agentID, username string, now time.Time) ([]rollcall.Session, error)
-	// Get returns the session, or rollcall.ErrNotFound as End.
+	// Get returns the session, or rollcall.ErrNotFound if there is none, or it is
+	// not active at now.
 	Get(ctx context.Context, id string, now time.Time) (rollcall.Session, error)
-	// List returns at most limit active sessions with ID greater than after, by
-	// ID; of one agent only, where agentID is not empty.
-	List(ctx context.Context, agentID, after string, limit int, now time.Time) ([]rollcall.Session, error)
-	// Counts returns how many sessions are held by agent, game and mode, in no
-	// order, without those that have none. It is derived from the sessions
+	// List returns at most limit active sessions that filter picks with ID
+	// greater than after, by ID.
+	List(ctx context.Context, filter rollcall.SessionFilter, after string, limit int, now time.Time) ([]rollcall.Session, error)
+	// Online returns the usernames of an agent's members with an active session
+	// at now, in no order, each once. It does not hold up the other methods.
+	Online(ctx context.Context, agentID string, now time.Time) ([]string, error)
+	// Counts returns how many sessions are held by all that SessionCount names,
+	// in no order, without those that have none. It is derived from the sessions
 	// themselves and may count one that Expire is about to remove.
 	Counts(ctx context.Context) ([]rollcall.SessionCount, error)
-	// Ping reports whether the engine can read and write.
-	Ping(ctx context.Context) error
+}
+
+// A Start asks for a session.
+type Start struct {
+	// LaunchKey is of the launch that it comes from.
+	LaunchKey string
+	// Session is complete; its boot has to be the game server's current one, and
+	// StartedAt is the moment of the Start. If the launch has started a session
+	// of this game server and boot that is active, that one is returned.
+	Session rollcall.Session
+	Limits  rollcall.SessionLimits
+	// Tell has the beginning put into the outbox too.
+	Tell bool
+}
+
+// Started is what a Start did.
+type Started struct {
+	Session   rollcall.Session
+	Displaced []rollcall.EndedSession
+}
+
+// An Ending says when, why and by whom sessions end; the fields are those of
+// rollcall.EndedSession, and Message is the event's.
+type Ending struct {
+	At      time.Time
+	Reason  rollcall.EndReason
+	By      string
+	KickID  string
+	Message string
+	Note    string
+	// GameServer, where it is not empty, is the only one whose sessions End ends.
+	// It knows, and is told of no event.
+	GameServer string
+	// IfRunning has End end nothing where the kick of KickID runs no more, in the
+	// same step: when an abort is answered, nothing ends any more.
+	IfRunning bool
+}
+
+// Launches are the methods of Sessions about launches. A store may forget a
+// launch LaunchMemory after its ExpiresAt.
+type Launches interface {
+	// AddLaunch stores a launch. One of a member that EndMember ends after it is
+	// voided. Of a member who has MaxLaunches open the oldest is voided.
+	AddLaunch(ctx context.Context, l Launch) error
+	// Launch returns the launch of key, or ErrLaunchUnknown.
+	Launch(ctx context.Context, key string) (Launch, error)
+}
+
+// MaxLaunches is how many launches of one member are open at a time, about.
+const MaxLaunches = 50
+
+// LaunchMemory is how long a launch is known beyond its end, so that who comes
+// late is told so.
+const LaunchMemory = 10 * time.Minute
+
+// A Launch is a session that a member may begin.
+type Launch struct {
+	// Key is a hash of the token, which is not kept.
+	Key string `json:"key"`
+	// Session lacks what only the Start knows: ID, game server, boot, times.
+	Session   rollcall.Session `json:"session"`
+	CreatedAt time.Time        `json:"createdAt"`
+	ExpiresAt time.Time        `json:"expiresAt"`
+	Voided    bool             `json:"voided,omitempty"`
+	// StartedID is the session that it has become, StartedBy its game server and
+	// boot.
+	StartedID string    `json:"startedId,omitempty"`
+	StartedBy [2]string `json:"startedBy,omitzero"`
+}
+
+// Usable returns nil if l can start a session at now, or why not.
+func (l *Launch) Usable(now time.Time) error {
+	switch {
+	case l.StartedID != "":
+		return rollcall.ErrLaunchUsed
+	case l.Voided:
+		return rollcall.ErrLaunchVoided
+	case !now.Before(l.ExpiresAt):
+		return rollcall.ErrLaunchExpired
+	}
+	return nil
+}
+
+// Events are the methods of Sessions about what game servers are to be told.
+type Events interface {
+	// Tell queues an event that is of no session.
+	Tell(ctx context.Context, r rollcall.Receipt) error
+	// Pending returns at most limit events of a game server that are not
+	// acknowledged, with Seq above after, by Seq.
+	Pending(ctx context.Context, gameServer string, after int64, limit int) ([]rollcall.Receipt, error)
+	// PendingOf returns those of some sessions, in no order.
+	PendingOf(ctx context.Context, gameServer string, sessionIDs []string) ([]rollcall.Receipt, error)
+	// Await returns a channel that is closed when the game server may have an
+	// event that was not there when Await was called.
+	Await(gameServer string) <-chan struct{}
+	// Cursor returns the Seq behind which all events are that the game server
+	// has not acknowledged.
+	Cursor(ctx context.Context, gameServer string) (int64, error)
+	// Mark notes of events, by Seq, that they were delivered, acknowledged, or
+	// (by session) that their game has ended; the later ones imply the earlier.
+	// What is marked already stays. What ended with a Note goes to the outbox as
+	// settled, whether there is an event or not. It returns how many it has
+	// acknowledged.
+	Mark(ctx context.Context, gameServer string, m Marks) (acknowledged int, err error)
+	// AddKick stores a kick that begins. One whose ID is there already is dropped.
+	AddKick(ctx context.Context, k rollcall.Kick) error
+	// KickState returns how far a kick is, at the cost of one look;
+	// rollcall.ErrNotFound.
+	KickState(ctx context.Context, id string) (rollcall.KickState, error)
+	// FinishKick brings a running kick into state, and returns it without its
+	// Progress; one that runs no more stays as it is. rollcall.ErrNotFound.
+	FinishKick(ctx context.Context, id string, state rollcall.KickState, now time.Time) (rollcall.Kick, error)
+	// Kick returns a kick with its Progress, which is derived from its receipts,
+	// or rollcall.ErrNotFound.
+	Kick(ctx context.Context, id string) (rollcall.Kick, error)
+	// Kicks returns at most limit kicks with an ID below before ("": the newest),
+	// newest first, with their Progress; only running ones, where running is set.
+	Kicks(ctx context.Context, before string, running bool, limit int) ([]rollcall.Kick, error)
+	// Receipts returns at most limit receipts of a kick with Seq above after.
+	Receipts(ctx context.Context, kickID string, after int64, limit int) ([]rollcall.Receipt, error)
+	// PruneEvents removes at most limit kicks, and receipts, older than before,
+	// acknowledged or not, and returns how many.
+	PruneEvents(ctx context.Context, before time.Time, limit int) (int, error)
+}
+
+// Marks are what has become of events.
+type Marks struct {
+	At           time.Time
+	Delivered    []int64
+	Acknowledged []int64
+	// Ended are sessions whose game has ended; their events are acknowledged
+	// too.
+	Ended []MarkEnded
+}
+
+// A MarkEnded is a session whose game has ended.
+type MarkEnded struct{ SessionID, Note string }
+
+// An Outbox holds what has begun and ended until it has been handed on.
+type Outbox interface {
+	// Changes returns at most limit changes with Seq above after, by Seq.
+	Changes(ctx context.Context, after int64, limit int) ([]Change, error)
+	// Forget drops the changes up to and with Seq through.
+	Forget(ctx context.Context, through int64) error
+}
+
+// A Change is a session that has begun, or ended if it has a Reason, or been
+// settled if it has SettledAt, when only ID, GameServer, SettledAt and Note are
+// set.
+type Change struct {
+	Seq int64 `json:"-"`
+	rollcall.EndedSession
+}
+
+// MarshalJSON writes of a settled session only what is set: it is no whole one.
+func (c Change) MarshalJSON() ([]byte, error) {
+	if c.Reason != "" || c.SettledAt.IsZero() {
+		return json.Marshal(c.EndedSession)
+	}
+	return json.Marshal(struct {
+		ID         string    `json:"id"`
+		GameServer string    `json:"gameServer"`
+		SettledAt  time.Time `json:"settledAt"`
+		Note       string    `json:"note"`
+	}{c.ID, c.GameServer, c.SettledAt, c.Note})
 }
 
 // Nonces remembers which nonces were used (spec 2, 8).
@@ -132,16 +342,68 @@ type Nonces interface {
 	Ping(ctx context.Context) error
 }
 
-// History holds what was: request records. Nothing waits for it, and losing its
-// last second is allowed where that is counted.
+// History holds what was: ended sessions and request records. Nothing waits for
+// it. Losing the last second of request records is allowed where that is
+// counted; ended sessions come from the Outbox and are not lost.
 type History interface {
 	// AddRequests stores records. One whose LogUUID is there already is dropped.
 	AddRequests(ctx context.Context, records []rollcall.RequestRecord) error
 	// Request returns the record of logUUID, or rollcall.ErrNotFound.
 	Request(ctx context.Context, logUUID string) (rollcall.RequestRecord, error)
-	// Prune removes at most limit records older than before and returns how
-	// many it removed.
+	// Prune removes at most limit request records older than before and returns
+	// how many it removed.
 	Prune(ctx context.Context, before time.Time, limit int) (int, error)
+	// AddEnded stores ended sessions. One whose ID is there already is dropped.
+	AddEnded(ctx context.Context, ended []rollcall.EndedSession) error
+	// Settle notes the SettledAt and the Note of ended sessions that are there, of
+	// the same GameServer, and have none yet.
+	Settle(ctx context.Context, settled []rollcall.EndedSession) error
+	// Ended returns the ended sessions of these ids that are there, in no order.
+	Ended(ctx context.Context, ids []string) ([]rollcall.EndedSession, error)
+	// EndedOf returns at most limit ended sessions of a member with an ID below
+	// before ("": the newest), newest first.
+	EndedOf(ctx context.Context, agentID, username, before string, limit int) ([]rollcall.EndedSession, error)
+	// EndedAround returns at most limit ended sessions that were live at the
+	// moment at, with an ID above after, by ID; those that filter picks.
+	EndedAround(ctx context.Context, at time.Time, filter rollcall.SessionFilter, after string, limit int) ([]rollcall.EndedSession, error)
+	// PruneEnded removes at most limit sessions that ended before before and
+	// returns how many it removed.
+	PruneEnded(ctx context.Context, before time.Time, limit int) (int, error)
+	Deliveries
 	// Ping reports whether the engine can read and write.
 	Ping(ctx context.Context) error
 }
+
+// Deliveries are the methods of History about webhooks on their way.
+type Deliveries interface {
+	// AddDeliveries stores deliveries. One whose ID is there already is dropped.
+	AddDeliveries(ctx context.Context, deliveries []rollcall.WebhookDelivery) error
+	// ClaimDeliveries returns deliveries that are due, the longest due first, and
+	// moves their NextAt to c.Until in the same step, so that no other Claim
+	// returns them until then.
+	ClaimDeliveries(ctx context.Context, c DeliveryClaim) ([]rollcall.WebhookDelivery, error)
+	// PutDelivery replaces a delivery, and does nothing where it is no more.
+	PutDelivery(ctx context.Context, d rollcall.WebhookDelivery) error
+	// DropDelivery removes a delivery, if it is there.
+	DropDelivery(ctx context.Context, id string) error
+	// Delivery returns a delivery, or rollcall.ErrNotFound.
+	Delivery(ctx context.Context, id string) (rollcall.WebhookDelivery, error)
+	// DeliveriesOf returns at most limit deliveries of an agent ("": of all) with
+	// an ID above after, by ID: those that are dead, or those that are not.
+	DeliveriesOf(ctx context.Context, agentID string, dead bool, after string, limit int) ([]rollcall.WebhookDelivery, error)
+	// PruneDeliveries removes at most limit dead deliveries that were created
+	// before before and returns how many it removed.
+	PruneDeliveries(ctx context.Context, before time.Time, limit int) (int, error)
+}
+
+// A DeliveryClaim says which deliveries are asked for: at most Limit that are
+// due at Now and not dead, at most PerAgent of one agent, none of Except.
+type DeliveryClaim struct {
+	Now, Until      time.Time
+	PerAgent, Limit int
+	Except          []string // agents
+}
+
+// MaxLifetime bounds how long a session may live: who was online at a moment is
+// looked for among those that began so long before it.
+const MaxLifetime = 24 * time.Hour

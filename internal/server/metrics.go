@@ -22,6 +22,8 @@ type Metrics struct {
 	drops    prometheus.Counter
 	commits  prometheus.Histogram
 	changes  prometheus.Counter
+	games    *prometheus.CounterVec
+	streams  prometheus.Gauge
 }
 
 // NewMetrics makes Metrics with all counts at zero.
@@ -51,7 +53,15 @@ func NewMetrics() *Metrics {
 			Help: "Changes that the session store's group commits held.",
 		}),
 	}
-	m.registry.MustRegister(m.requests, m.latency, m.drops, m.commits, m.changes,
+	m.games = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "rollcall_game_calls_total",
+		Help: "Calls of game servers by path and HTTP status.",
+	}, []string{"call", "status"})
+	m.streams = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "rollcall_event_streams",
+		Help: "Event streams of game servers that are open.",
+	})
+	m.registry.MustRegister(m.requests, m.latency, m.drops, m.commits, m.changes, m.games, m.streams,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -65,6 +75,16 @@ func (m *Metrics) Commit(took time.Duration, changes int) {
 func (m *Metrics) request(endpoint string, code int, took time.Duration) {
 	m.requests.WithLabelValues(endpoint, strconv.Itoa(code)).Inc()
 	m.latency.WithLabelValues(endpoint).Observe(took.Seconds())
+}
+
+func (m *Metrics) gameCall(call string, status int) {
+	m.games.WithLabelValues(call, strconv.Itoa(status)).Inc()
+}
+
+// stream counts a stream until what it returns is called.
+func (m *Metrics) stream() (end func()) {
+	m.streams.Inc()
+	return m.streams.Dec
 }
 
 func (m *Metrics) dropped(n int) { m.drops.Add(float64(n)) }
@@ -81,7 +101,8 @@ type storeCollector struct{ stores roll.Stores }
 
 var (
 	liveSessions = prometheus.NewDesc("rollcall_live_sessions",
-		"Live sessions by agent, game and mode.", []string{"agent", "game", "mode"}, nil)
+		"Live sessions by agent, game, mode, currency, device and game server.",
+		[]string{"agent", "game", "mode", "currency", "device", "game_server"}, nil)
 	noncesHeld = prometheus.NewDesc("rollcall_nonces_held",
 		"Used nonces that are remembered.", nil, nil)
 )
@@ -101,7 +122,8 @@ func (c storeCollector) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.NewInvalidMetric(liveSessions, err)
 	}
 	for _, n := range counts {
-		ch <- prometheus.MustNewConstMetric(liveSessions, prometheus.GaugeValue, float64(n.Count), n.AgentID, n.GameCode, string(n.Mode))
+		ch <- prometheus.MustNewConstMetric(liveSessions, prometheus.GaugeValue, float64(n.Count),
+			n.AgentID, n.GameCode, string(n.Mode), n.Currency, n.Device.String(), n.GameServer)
 	}
 	held, err := c.stores.Nonces.Held(ctx)
 	if err != nil {

@@ -1,5 +1,6 @@
-// Package server answers HTTP: the v2 API for integrators (spec 1–6) on one
-// listener; the operators' API, health and metrics on another. It is the only
+// Package server answers HTTP: the v2 API for integrators (spec 1–7) and the
+// game servers' API on one listener or two; the operators' API, health and
+// metrics on another. It is the only
 // place that knows codes and statuses. It knows no store: it asks the rules
 // (internal/roll) and who calls (internal/auth).
 package server
@@ -10,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -17,6 +19,7 @@ import (
 
 	"github.com/rollcall-server/rollcall/internal/auth"
 	"github.com/rollcall-server/rollcall/internal/roll"
+	"github.com/rollcall-server/rollcall/wire"
 )
 
 // Options configure a Server. Service, Auth, Stores and Metrics are required.
@@ -40,7 +43,7 @@ type Options struct {
 	Log *slog.Logger
 }
 
-// A Server answers the two APIs.
+// A Server answers the three APIs.
 type Server struct {
 	o        Options
 	now      func() time.Time
@@ -49,6 +52,10 @@ type Server struct {
 	pinger   *pinger
 	v2       map[string]endpoint
 	draining atomic.Bool
+
+	// streams ends when the event streams are to.
+	streams    context.Context
+	endStreams context.CancelFunc
 }
 
 // New makes a Server.
@@ -62,10 +69,11 @@ func New(o Options) *Server {
 	if o.DrainTimeout == 0 {
 		o.DrainTimeout = 20 * time.Second
 	}
-	s := &Server{o: o, now: o.Now, log: o.Log}
+	s := &Server{o: o, now: func() time.Time { return o.Now().UTC() }, log: o.Log}
 	s.recorder = newRecorder(o.Stores.History, o.Metrics, o.Log)
 	s.pinger = &pinger{stores: o.Stores, now: o.Now, log: o.Log}
 	s.v2 = s.endpoints()
+	s.streams, s.endStreams = context.WithCancel(context.Background())
 	o.Metrics.observe(o.Stores)
 	return s
 }
@@ -92,20 +100,23 @@ func (s *Server) httpServer(h http.Handler) *http.Server {
 	}
 }
 
-// Run serves v2 and admin until ctx ends, and then drains: /readyz says no, what
-// is in flight is finished, the request records are stored, and the admin
-// listener goes last. It closes the listeners. nil is a clean end.
-func (s *Server) Run(ctx context.Context, v2, admin net.Listener) error {
-	v2Server, adminServer := s.httpServer(s.V2()), s.httpServer(s.Admin())
+// Listeners are where a Server listens. Game may be nil: then V2 serves the game
+// servers' API too.
+type Listeners struct{ V2, Game, Admin net.Listener }
+
+// Run serves until ctx ends, and then drains: /readyz says no, event streams are
+// ended, what is in flight is finished, the request records are stored, and the
+// admin listener goes last. It closes the listeners. nil is a clean end.
+func (s *Server) Run(ctx context.Context, l Listeners) error {
 	var group errgroup.Group
 	failed, fail := context.WithCancelCause(ctx)
-	serve := func(server *http.Server, l net.Listener) {
+	start := func(server *http.Server, l net.Listener) {
 		group.Go(func() error {
 			err := server.Serve(l)
 			if errors.Is(err, http.ErrServerClosed) {
 				return nil
 			}
-			fail(err) // one listener that fails ends both
+			fail(err) // one listener that fails ends all
 			return err
 		})
 	}
@@ -115,13 +126,35 @@ func (s *Server) Run(ctx context.Context, v2, admin net.Listener) error {
 		defer close(recorded)
 		s.recorder.run(recordCtx)
 	}()
-	serve(v2Server, v2)
-	serve(adminServer, admin)
+	public := []*http.Server{s.httpServer(s.Public(l.Game == nil))}
+	start(public[0], l.V2)
+	if l.Game != nil {
+		public = append(public, s.httpServer(s.Game()))
+		start(public[1], l.Game)
+	}
+	admin := s.httpServer(s.Admin())
+	start(admin, l.Admin)
 	<-failed.Done()
-	err := s.drain(context.WithoutCancel(ctx), v2Server)
+	err := s.drain(context.WithoutCancel(ctx), public)
 	stopRecording()
 	<-recorded
-	return errors.Join(err, s.closeAdmin(adminServer), group.Wait())
+	return errors.Join(err, s.closeAdmin(admin), group.Wait())
+}
+
+// Public returns the handler of the v2 API, and with games that of the game
+// servers' API on its own paths.
+func (s *Server) Public(games bool) http.Handler {
+	v2, game := s.V2(), s.Game()
+	if !games {
+		return v2
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, wire.GamePrefix+"/") {
+			game.ServeHTTP(w, r)
+			return
+		}
+		v2.ServeHTTP(w, r)
+	})
 }
 
 // adminPatience is how long operators' calls in flight may take at the end.
@@ -136,16 +169,23 @@ func (s *Server) closeAdmin(server *http.Server) error {
 	return nil
 }
 
-func (s *Server) drain(ctx context.Context, v2 *http.Server) error {
+func (s *Server) drain(ctx context.Context, servers []*http.Server) error {
 	s.draining.Store(true)
 	s.log.LogAttrs(ctx, slog.LevelInfo, "draining", slog.Duration("delay", s.o.DrainDelay), slog.Duration("timeout", s.o.DrainTimeout))
 	if s.o.DrainDelay > 0 {
 		<-time.After(s.o.DrainDelay)
 	}
+	s.endStreams()
 	ctx, cancel := context.WithTimeout(ctx, s.o.DrainTimeout)
 	defer cancel()
-	if err := v2.Shutdown(ctx); err != nil {
-		return errors.Join(errors.New("requests were cut off: the drain timeout passed"), v2.Close())
+	var group errgroup.Group
+	for _, server := range servers {
+		group.Go(func() error {
+			if err := server.Shutdown(ctx); err != nil {
+				return errors.Join(errors.New("requests were cut off: the drain timeout passed"), server.Close())
+			}
+			return nil
+		})
 	}
-	return nil
+	return group.Wait()
 }

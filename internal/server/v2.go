@@ -9,6 +9,7 @@ import (
 	"mime"
 	"net"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
 	"strconv"
 	"time"
@@ -37,14 +38,44 @@ type endpoint struct {
 // roll.Service.
 func (s *Server) endpoints() map[string]endpoint {
 	return map[string]endpoint{
-		wire.PathAuth:          {answer: s.login},
-		wire.PathSessionsCheck: handle(s, s.checkSessions),
+		wire.PathAuth:           {answer: s.login},
+		wire.PathSessionsCheck:  handle(s, s.checkSessions),
+		wire.PathSessionsLogout: handle(s, s.kickMember),
+		wire.PathMembers:        handle(s, s.registerMember),
+		wire.PathMembersOnline:  handle(s, s.membersOnline),
+		wire.PathOpenGame:       handle(s, s.openGame),
 	}
 }
 
 func (s *Server) checkSessions(ctx context.Context, c roll.Caller, r *wire.MemberRequest) (wire.Data, error) {
 	sessions, err := s.o.Service.CheckSessions(ctx, c, r.Username)
 	return wire.SessionsCheckResponse(sessions), err
+}
+
+func (s *Server) kickMember(ctx context.Context, c roll.Caller, r *wire.MemberRequest) (wire.Data, error) {
+	return nil, s.o.Service.KickMember(ctx, c, r.Username)
+}
+
+func (s *Server) registerMember(ctx context.Context, c roll.Caller, r *wire.MemberCreateRequest) (wire.Data, error) {
+	return nil, s.o.Service.RegisterMember(ctx, c, r.Username, r.SiteID)
+}
+
+func (s *Server) membersOnline(ctx context.Context, c roll.Caller, _ *wire.OnlineRequest) (wire.Data, error) {
+	names, err := s.o.Service.MembersOnline(ctx, c)
+	return wire.OnlineResponse{UserList: names, Counts: len(names)}, err
+}
+
+func (s *Server) openGame(ctx context.Context, c roll.Caller, r *wire.OpenGameRequest) (wire.Data, error) {
+	ip, err := netip.ParseAddr(r.IPAddress)
+	if err != nil {
+		return nil, fmt.Errorf("%w: ipaddress: %w", rollcall.ErrParameters, err)
+	}
+	url, mode, err := s.o.Service.OpenGame(ctx, c, roll.LaunchParams{
+		Username: r.Username, SiteID: r.SiteID, GameCode: r.GameCode,
+		Device: rollcall.DeviceType(r.DeviceType + 1), // the two tables differ, spec 7.2
+		IP:     ip, Lang: r.Lang, Launch: rollcall.LaunchType(r.LaunchType), LobbyURL: r.LobbyURL,
+	})
+	return wire.OpenGameResponse{GameLaunchURL: url, Mode: mode}, err
 }
 
 func (s *Server) login(ctx context.Context, x *exchange) (wire.Data, error) {
@@ -71,6 +102,7 @@ func handle[T any, R request[T]](s *Server, rule func(context.Context, roll.Call
 		if err := req.Decode(plaintext); x.trail.Check("plaintext", err) != nil {
 			return nil, err
 		}
+		caller.LogUUID = x.record.LogUUID
 		data, err := rule(ctx, caller, req)
 		if err == nil {
 			x.record.Username = req.Subject()

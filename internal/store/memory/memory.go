@@ -29,7 +29,7 @@ type Options struct {
 // use.
 type Store struct {
 	directory directory
-	sessions  sessions
+	sessions  *sessions
 	nonces    nonces
 	history   history
 }
@@ -40,15 +40,20 @@ func New(o Options) *Store {
 		o.Now = time.Now
 	}
 	s := &Store{
-		sessions: sessions{index: live.NewIndex()},
+		sessions: newSessions(o.Now),
 		nonces:   nonces{set: live.NewNonces(2 * cmp.Or(o.MaxClockSkew, 5*time.Minute)), now: o.Now},
-		history:  history{of: make(map[string]rollcall.RequestRecord)},
+		history: history{
+			of:    make(map[string]rollcall.RequestRecord),
+			ended: make(map[string]rollcall.EndedSession),
+			sends: make(map[string]rollcall.WebhookDelivery),
+		},
 	}
 	d := &s.directory
 	d.agents = newTable[roll.Agent](&d.audit)
 	d.branches = newTable[rollcall.Branch](&d.audit)
 	d.games = newTable[rollcall.Game](&d.audit)
 	d.members = newTable[rollcall.Member](&d.audit)
+	d.gameServers = newTable[roll.GameServer](&d.audit)
 	d.adminTokens = newTable[roll.AdminToken](&d.audit)
 	d.tokenKeys = newTable[roll.TokenKey](&d.audit)
 	return s
@@ -56,7 +61,7 @@ func New(o Options) *Store {
 
 // Stores returns the Store as its four contracts.
 func (s *Store) Stores() roll.Stores {
-	return roll.Stores{Directory: &s.directory, Sessions: &s.sessions, Nonces: &s.nonces, History: &s.history}
+	return roll.Stores{Directory: &s.directory, Sessions: s.sessions, Nonces: &s.nonces, History: &s.history}
 }
 
 type directory struct {
@@ -64,6 +69,7 @@ type directory struct {
 	branches    *table[rollcall.Branch]
 	games       *table[rollcall.Game]
 	members     *table[rollcall.Member]
+	gameServers *table[roll.GameServer]
 	adminTokens *table[roll.AdminToken]
 	tokenKeys   *table[roll.TokenKey]
 	audit       audit
@@ -73,9 +79,15 @@ func (d *directory) Agents() roll.Table[roll.Agent]           { return d.agents 
 func (d *directory) Branches() roll.Table[rollcall.Branch]    { return d.branches }
 func (d *directory) Games() roll.Table[rollcall.Game]         { return d.games }
 func (d *directory) Members() roll.Table[rollcall.Member]     { return d.members }
+func (d *directory) GameServers() roll.Table[roll.GameServer] { return d.gameServers }
 func (d *directory) AdminTokens() roll.Table[roll.AdminToken] { return d.adminTokens }
 func (d *directory) TokenKeys() roll.Table[roll.TokenKey]     { return d.tokenKeys }
 func (d *directory) Ping(ctx context.Context) error           { return ctx.Err() }
+
+func (d *directory) Note(_ context.Context, entry rollcall.AuditEntry) error {
+	d.audit.add(entry)
+	return nil
+}
 
 func (d *directory) Audit(_ context.Context, before int64, limit int) ([]rollcall.AuditEntry, error) {
 	return d.audit.list(before, limit), nil
@@ -198,46 +210,3 @@ func (n *nonces) Claim(_ context.Context, agentID, nonce string, _ time.Time) (b
 func (n *nonces) Held(context.Context) (int, error) { return n.set.Held(), nil }
 
 func (n *nonces) Ping(ctx context.Context) error { return ctx.Err() }
-
-type history struct {
-	mu sync.Mutex
-	of map[string]rollcall.RequestRecord
-}
-
-func (h *history) AddRequests(_ context.Context, records []rollcall.RequestRecord) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, r := range records {
-		if _, have := h.of[r.LogUUID]; !have {
-			r.Checks = slices.Clone(r.Checks)
-			h.of[r.LogUUID] = r
-		}
-	}
-	return nil
-}
-
-func (h *history) Request(_ context.Context, logUUID string) (rollcall.RequestRecord, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	r, have := h.of[logUUID]
-	if !have {
-		return r, rollcall.ErrNotFound
-	}
-	r.Checks = slices.Clone(r.Checks)
-	return r, nil
-}
-
-func (h *history) Prune(_ context.Context, before time.Time, limit int) (int, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	pruned := 0
-	for id, r := range h.of {
-		if pruned < limit && r.At.Before(before) {
-			delete(h.of, id)
-			pruned++
-		}
-	}
-	return pruned, nil
-}
-
-func (h *history) Ping(ctx context.Context) error { return ctx.Err() }

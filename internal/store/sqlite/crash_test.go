@@ -25,6 +25,7 @@ func TestVictim(t *testing.T) {
 		t.Skip("runs only as a child of TestKilledProcess") // by its nature
 	}
 	s := open(t, ".", Options{Sync: SyncNormal})
+	boot(t, s)
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() {
@@ -44,7 +45,7 @@ func TestVictim(t *testing.T) {
 func visit(s *Store, username string, end bool) error {
 	ctx := context.Background()
 	say := func(word, id string) { fmt.Fprintf(os.Stdout, "%s %s\n", word, id) }
-	live, err := s.sessions.Start(ctx, session(username))
+	live, err := start(ctx, s, session(username))
 	if err != nil {
 		return err
 	}
@@ -56,7 +57,7 @@ func visit(s *Store, username string, end bool) error {
 	say("claimed", live.ID)
 	if end {
 		say("ending", live.ID)
-		if _, err = s.sessions.End(ctx, live.ID, time.Now()); err == nil {
+		if _, err = s.sessions.End(ctx, []string{live.ID}, left()); err == nil {
 			say("ended", live.ID)
 		}
 	}
@@ -122,7 +123,7 @@ func fill(t testing.TB, s *Store, n int) {
 	_, err = s.main.write.Exec(`
 		WITH RECURSIVE live (i, name) AS (
 			SELECT 0, 'player00000' UNION ALL SELECT i + 1, printf('player%05d', i + 1) FROM live WHERE i < $1 - 1)
-		INSERT INTO sessions SELECT name, 'a1', replace(replace($2, 'NAME', name), $3, name) FROM live`, n, string(doc), like.ID)
+		INSERT INTO sessions SELECT name, replace(replace($2, 'NAME', name), $3, name) FROM live`, n, string(doc), like.ID)
 	must(t, err)
 }
 

@@ -23,6 +23,7 @@ type directory struct {
 	branches    *table[rollcall.Branch]
 	games       *table[rollcall.Game]
 	members     *table[rollcall.Member]
+	gameServers *table[roll.GameServer]
 	adminTokens *table[roll.AdminToken]
 	tokenKeys   *table[roll.TokenKey]
 }
@@ -34,19 +35,26 @@ func openDirectory(ctx context.Context, db *database) (*directory, error) {
 		branches:    newTable[rollcall.Branch](db, "branches", true),
 		games:       newTable[rollcall.Game](db, "games", true),
 		members:     newTable[rollcall.Member](db, "members", false),
+		gameServers: newTable[roll.GameServer](db, "game_servers", true),
 		adminTokens: newTable[roll.AdminToken](db, "admin_tokens", true),
 		tokenKeys:   newTable[roll.TokenKey](db, "token_keys", true),
 	}
-	return d, errors.Join(d.agents.load(ctx), d.branches.load(ctx), d.games.load(ctx), d.adminTokens.load(ctx), d.tokenKeys.load(ctx), d.members.prepare(ctx))
+	return d, errors.Join(d.agents.load(ctx), d.branches.load(ctx), d.games.load(ctx), d.gameServers.load(ctx),
+		d.adminTokens.load(ctx), d.tokenKeys.load(ctx), d.members.prepare(ctx))
 }
 
 func (d *directory) Agents() roll.Table[roll.Agent]           { return d.agents }
 func (d *directory) Branches() roll.Table[rollcall.Branch]    { return d.branches }
 func (d *directory) Games() roll.Table[rollcall.Game]         { return d.games }
 func (d *directory) Members() roll.Table[rollcall.Member]     { return d.members }
+func (d *directory) GameServers() roll.Table[roll.GameServer] { return d.gameServers }
 func (d *directory) AdminTokens() roll.Table[roll.AdminToken] { return d.adminTokens }
 func (d *directory) TokenKeys() roll.Table[roll.TokenKey]     { return d.tokenKeys }
 func (d *directory) Ping(ctx context.Context) error           { return d.db.ping(ctx) }
+
+func (d *directory) Note(ctx context.Context, entry rollcall.AuditEntry) error {
+	return outage("note", d.db.change(ctx, func(tx *sql.Tx) error { return addAudit(ctx, tx, entry) }))
+}
 
 func (d *directory) Audit(ctx context.Context, before int64, limit int) ([]rollcall.AuditEntry, error) {
 	if before == 0 {
@@ -65,7 +73,7 @@ func (d *directory) Audit(ctx context.Context, before int64, limit int) ([]rollc
 		if err := rows.Scan(&e.Seq, &at, &e.Actor, &e.Action, &e.Subject, &e.Detail); err != nil {
 			return nil, outage("read audit", err)
 		}
-		e.At = time.UnixMilli(at)
+		e.At = time.UnixMilli(at).UTC()
 		entries = append(entries, e)
 	}
 	return entries, outage("list audit", rows.Err())

@@ -13,8 +13,12 @@ import (
 	"github.com/rollcall-server/rollcall"
 )
 
-// A history keeps request records in history.db.
-type history struct{ db *database }
+// A history keeps request records, ended sessions and webhooks in history.db.
+// sync is for what comes from the outbox, which forgets it then.
+type history struct {
+	db   *database
+	sync Sync
+}
 
 func (h *history) AddRequests(ctx context.Context, records []rollcall.RequestRecord) error {
 	return outage("add request records", h.db.change(ctx, func(tx *sql.Tx) error {
@@ -66,13 +70,9 @@ func (h *history) Request(ctx context.Context, logUUID string) (r rollcall.Reque
 }
 
 func (h *history) Prune(ctx context.Context, before time.Time, limit int) (int, error) {
-	done, err := h.db.write.ExecContext(ctx,
-		`DELETE FROM requests WHERE log_uuid IN (SELECT log_uuid FROM requests WHERE at < $1 ORDER BY at LIMIT $2)`, before.UnixMilli(), limit)
-	if err != nil {
-		return 0, outage("prune request records", err)
-	}
-	n, err := done.RowsAffected()
-	return int(n), outage("prune request records", err)
+	n, err := removed(h.db.write.ExecContext(ctx,
+		`DELETE FROM requests WHERE log_uuid IN (SELECT log_uuid FROM requests WHERE at < $1 ORDER BY at LIMIT $2)`, before.UnixMilli(), limit))
+	return n, outage("prune request records", err)
 }
 
 func (h *history) Ping(ctx context.Context) error { return h.db.ping(ctx) }

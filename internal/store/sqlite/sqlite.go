@@ -1,9 +1,11 @@
 // Package sqlite is the embedded durable backend: a directory with two SQLite
 // files and the nonce journal, for one process on one machine.
 //
-//	rollcall.db    directory, audit, live sessions
-//	history.db     request records, apart so that they never hold up a Start
+//	rollcall.db    directory, audit, live sessions, launches, events, outbox
+//	history.db     request records, ended sessions and webhooks, apart so that
+//	               they never hold up a Start
 //	nonces-*.log   the nonces in use (see journal)
+//	RUN            the run that wrote rollcall.db last (see run)
 //	LOCK           held while a process has the directory open
 //
 // What every request reads is in memory as well (internal/live) and is read from
@@ -52,7 +54,8 @@ type Options struct {
 	// MaxClockSkew sets how long nonces are remembered: twice as long at least;
 	// 0: 5 min (spec 2).
 	MaxClockSkew time.Duration
-	// Sync is for rollcall.db; "": SyncFull.
+	// Sync is for rollcall.db, and for what history.db takes over from it; "":
+	// SyncFull.
 	Sync Sync
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
@@ -126,13 +129,13 @@ func Open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 	if s.directory, err = openDirectory(ctx, s.main); err != nil {
 		return nil, err
 	}
-	if s.sessions, err = openSessions(ctx, s.main, o); err != nil {
+	if s.sessions, err = openSessions(ctx, s.main, dir, o); err != nil {
 		return nil, err
 	}
 	if s.nonces, err = openNonces(dir, o); err != nil {
 		return nil, err
 	}
-	s.history = &history{db: s.past}
+	s.history = &history{db: s.past, sync: o.Sync}
 	return s, nil
 }
 
@@ -146,7 +149,7 @@ func (s *Store) Stores() roll.Stores {
 func (s *Store) Close() error {
 	var errs []error
 	if s.sessions != nil {
-		s.sessions.close()
+		errs = append(errs, s.sessions.close())
 	}
 	if s.nonces != nil {
 		errs = append(errs, s.nonces.close())
@@ -247,7 +250,34 @@ func (db *database) close() error {
 
 // change runs do in one transaction on the connection that writes.
 func (db *database) change(ctx context.Context, do func(*sql.Tx) error) error {
-	tx, err := db.write.BeginTx(ctx, nil)
+	conn, err := db.write.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	return transact(ctx, conn, do)
+}
+
+// changeSynced is a change that waits for as much as sync says, whatever the file
+// was opened with.
+func (db *database) changeSynced(ctx context.Context, sync Sync, do func(*sql.Tx) error) error {
+	conn, err := db.write.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if _, err := conn.ExecContext(ctx, `PRAGMA synchronous = `+string(sync)); err != nil {
+		return err
+	}
+	err = transact(ctx, conn, do)
+	_, back := conn.ExecContext(context.WithoutCancel(ctx), `PRAGMA synchronous = normal`)
+	return errors.Join(err, back)
+}
+
+// transact leaves no transaction behind when it fails: SQLite keeps one open that
+// it could not commit, as on a full disk, and database/sql does not know it.
+func transact(ctx context.Context, conn *sql.Conn, do func(*sql.Tx) error) error {
+	tx, err := conn.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
@@ -255,18 +285,12 @@ func (db *database) change(ctx context.Context, do func(*sql.Tx) error) error {
 		_ = tx.Rollback() // SQLite may have done so itself
 		return err
 	}
-	return db.commit(tx)
-}
-
-// commit leaves no transaction behind when it fails: SQLite keeps one open that
-// it could not commit, as on a full disk, and database/sql does not know it.
-func (db *database) commit(tx *sql.Tx) error {
-	err := tx.Commit()
-	if err != nil {
+	if err := tx.Commit(); err != nil {
 		// That there is no transaction any more is no news.
-		_, _ = db.write.ExecContext(context.Background(), `ROLLBACK`)
+		_, _ = conn.ExecContext(context.WithoutCancel(ctx), `ROLLBACK`)
+		return err
 	}
-	return err
+	return nil
 }
 
 // ping writes, since a disk that is full or gone can still be read.

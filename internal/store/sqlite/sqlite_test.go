@@ -66,7 +66,8 @@ func TestDirectoryIsLocked(t *testing.T) {
 func TestFilesAreTheOwnersOnly(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a dir?with [odd] #names%20")
 	s := open(t, dir, Options{})
-	_, err := s.sessions.Start(t.Context(), session("player001"))
+	boot(t, s)
+	_, err := start(t.Context(), s, session("player001"))
 	must(t, err)
 	files, err := os.ReadDir(dir)
 	must(t, err)
@@ -98,12 +99,40 @@ func TestNewerFileIsRefused(t *testing.T) {
 func session(username string) rollcall.Session {
 	now := time.Now()
 	return rollcall.Session{
-		ID: uuid.Must(uuid.NewV7()).String(), AgentID: "a1", Username: username, GameCode: "VP_230001_1", Mode: rollcall.ModeReal, GameServer: "s1",
+		ID: newID(), AgentID: "a1", Username: username, GameCode: "VP_230001_1", Mode: rollcall.ModeReal, GameServer: "s1", BootID: "b1",
 		Device: rollcall.DevicePC, IP: netip.MustParseAddr("192.0.2.1"), Lang: "en", Launch: rollcall.LaunchReal,
-		Currency: "THB", BrandCurrency: "THB", Wallet: rollcall.WalletTransfer,
+		Currency: "THB", BrandCurrency: "THB", Wallet: rollcall.WalletTransfer, LeaseSeconds: 90,
 		StartedAt: now, SeenAt: now, ExpiresAt: now.Add(90 * time.Second), EndsAt: now.Add(12 * time.Hour),
 	}
 }
+
+func newID() string { return uuid.Must(uuid.NewV7()).String() }
+
+// start starts a session from a launch of its own.
+func start(ctx context.Context, s *Store, session rollcall.Session) (rollcall.Session, error) {
+	key, err := launch(ctx, s, session)
+	if err != nil {
+		return session, err
+	}
+	return startFrom(ctx, s, key, session)
+}
+
+func startFrom(ctx context.Context, s *Store, key string, session rollcall.Session) (rollcall.Session, error) {
+	started, err := s.sessions.Start(ctx, roll.Start{LaunchKey: key, Session: session})
+	return started.Session, err
+}
+
+func launch(ctx context.Context, s *Store, session rollcall.Session) (key string, err error) {
+	l := roll.Launch{Key: newID(), Session: session, CreatedAt: session.StartedAt, ExpiresAt: session.StartedAt.Add(roll.LaunchTTL)}
+	return l.Key, s.sessions.AddLaunch(ctx, l)
+}
+
+func boot(t testing.TB, s *Store) {
+	t.Helper()
+	must(t, s.sessions.Boot(context.Background(), "s1", "b1", time.Now()))
+}
+
+func left() roll.Ending { return roll.Ending{At: time.Now(), Reason: rollcall.EndLeft} }
 
 // A disk that is full fails the changes, shows none of them, and harms nothing:
 // when there is room again, it goes on.
@@ -112,7 +141,8 @@ func TestFullDisk(t *testing.T) {
 	s := open(t, dir, Options{})
 	defer func() { must(t, s.Close()) }()
 	ctx := t.Context()
-	kept, err := s.sessions.Start(ctx, session("player001"))
+	boot(t, s)
+	kept, err := start(ctx, s, session("player001"))
 	must(t, err)
 	pages := func(n int) {
 		t.Helper()
@@ -126,7 +156,7 @@ func TestFullDisk(t *testing.T) {
 		var mu sync.Mutex
 		for i := range 16 {
 			group.Go(func() {
-				_, err := s.sessions.Start(ctx, session(fmt.Sprintf("full%d", i)))
+				_, err := start(ctx, s, session(fmt.Sprintf("full%d", i)))
 				mu.Lock()
 				defer mu.Unlock()
 				switch {
@@ -157,16 +187,19 @@ func TestFullDisk(t *testing.T) {
 	}
 	pages(1 << 30)
 	must(t, s.sessions.Ping(ctx))
-	_, err = s.sessions.Start(ctx, session("player002"))
+	_, err = start(ctx, s, session("player002"))
 	must(t, err)
-	_, err = s.sessions.End(ctx, kept.ID, time.Now())
+	ended, err := s.sessions.End(ctx, []string{kept.ID}, left())
 	must(t, err)
+	if len(ended) != 1 {
+		t.Errorf("ended %+v, want the first", ended)
+	}
 }
 
 func TestClosedStore(t *testing.T) {
 	s := open(t, t.TempDir(), Options{})
 	must(t, s.Close())
-	_, err := s.sessions.Start(t.Context(), session("player001"))
+	_, err := start(t.Context(), s, session("player001"))
 	if !errors.Is(err, rollcall.ErrUnavailable) {
 		t.Errorf("a Start after Close: %v, want ErrUnavailable", err)
 	}

@@ -7,107 +7,124 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/rollcall-server/rollcall"
+	"github.com/rollcall-server/rollcall/internal/live"
 )
 
-// batchLimit bounds how long one commit takes.
-const batchLimit = 1024
+const (
+	// batchLimit and rowLimit bound how long one commit takes.
+	batchLimit = 1024
+	rowLimit   = 8192
+	// waitLimit bounds what is looked through for a group. It is far above
+	// batchLimit, so that many changes of one member do not keep out all others.
+	waitLimit = 16 * batchLimit
+)
 
 // A writer commits the changes of sessions in groups: while one commit waits for
 // the disk, the next group gathers. Of each group:
 //
-//  1. each change is held against the index, which shows what is committed, and
-//     puts its rows into one transaction;
-//  2. the transaction is committed;
-//  3. the index shows the changes, and the callers are answered.
+//  1. each change is planned by the Book, which shows what is committed;
+//  2. the rows of all are put into one transaction, which is committed;
+//  3. the Book shows the changes, all of them;
+//  4. the callers are answered.
 //
-// A change that touches a member whom the group touches already waits for the
-// next, so that step 1 always sees all that went before; and as the index never
-// runs ahead of the file, a commit that fails needs no undoing.
+// A change that touches what the group touches already waits for the next, so
+// that step 1 always sees all that went before; and as the Book never runs ahead
+// of the file, a commit that fails needs no undoing. Since 3 ends before 4
+// begins, who is answered sees all that was decided by the same state as the own
+// change: after a Boot, every session that a former boot could still start is
+// there to be ended. A Boot and a Start may therefore share a group.
 type writer struct {
 	db       *database
+	book     *live.Book
+	seq      int64 // the last that was given
 	log      *slog.Logger
 	now      func() time.Time
 	onCommit func(time.Duration, int)
 	queue    chan *change
 	quit     chan struct{}
 	stopped  chan struct{}
-	add, del *sql.Stmt
+	prepared [statements]*sql.Stmt
 	waiting  []*change // for the next group
 }
 
 // A change is one caller's.
 type change struct {
-	touches []string
-	// plan puts rows into the batch and returns what shows them in the index.
-	// Its error answers the caller and must leave no rows behind, but for an
-	// engine's, which fails the batch.
-	plan func(b *batch) (show func(), err error)
-	show func()
-	done chan error
+	doing   string
+	touches []live.Touch
+	// plan says what is to be done. Its error answers the caller.
+	plan func() (live.Step, error)
+	// also, if set, does in the transaction what no Step says; shown is called
+	// when the Book shows the Step.
+	also  func(ctx context.Context, tx *sql.Tx) error
+	shown func()
+	done  chan error
+
+	step live.Step
+	rows []row
+	err  error // of the plan
 }
 
-// A batch is the transaction of one group.
-type batch struct {
-	ctx      context.Context
-	tx       *sql.Tx
-	add, del *sql.Stmt
-	rows     int
-}
+// writes reports whether there is anything to commit.
+func (c *change) writes() bool { return c.err == nil && (len(c.rows) > 0 || c.also != nil) }
 
-func startWriter(ctx context.Context, db *database, o Options) (*writer, error) {
+func startWriter(ctx context.Context, db *database, book *live.Book, seq int64, o Options) (*writer, error) {
 	w := &writer{
-		db: db, log: o.Log, now: o.Now, onCommit: o.OnCommit,
+		db: db, book: book, seq: seq, log: o.Log, now: o.Now, onCommit: o.OnCommit,
 		queue: make(chan *change, batchLimit), quit: make(chan struct{}), stopped: make(chan struct{}),
 	}
-	var err error
-	if w.add, err = db.write.PrepareContext(ctx, `INSERT INTO sessions (id, agent, doc) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`); err != nil {
-		return nil, outage("prepare", err)
-	}
-	if w.del, err = db.write.PrepareContext(ctx, `DELETE FROM sessions WHERE id = $1`); err != nil {
-		return nil, outage("prepare", err)
+	for i, text := range statementTexts {
+		var err error
+		if w.prepared[i], err = db.write.PrepareContext(ctx, text); err != nil { //nolint:sqlclosecheck // closeStatements does
+			w.closeStatements()
+			return nil, outage("prepare", err)
+		}
 	}
 	go w.run()
 	return w, nil
 }
 
-var errStopped = errors.New("the store is closed")
-
-// do has a change made and returns when it is durable and shown. If ctx ends
-// while the change waits, it may still be made.
-func (w *writer) do(ctx context.Context, doing string, touches []string, plan func(*batch) (func(), error)) error {
-	c := &change{touches: touches, plan: plan, done: make(chan error, 1)}
-	if err := ctx.Err(); err != nil {
-		return outage(doing, err) // select would toss a coin
-	}
-	select {
-	case w.queue <- c:
-	case <-ctx.Done():
-		return outage(doing, ctx.Err())
-	case <-w.quit:
-		return outage(doing, errStopped)
-	}
-	select {
-	case err := <-c.done:
-		return answer(doing, err)
-	case <-ctx.Done():
-		return outage(doing, ctx.Err())
-	case <-w.stopped:
-		select {
-		case err := <-c.done: // answered just before the end
-			return answer(doing, err)
-		default:
-			return outage(doing, errStopped)
+func (w *writer) closeStatements() {
+	for _, s := range w.prepared {
+		if s != nil {
+			s.Close()
 		}
 	}
 }
 
-// answer keeps the one error that is an answer, and makes an outage of the rest.
-func answer(doing string, err error) error {
-	if errors.Is(err, rollcall.ErrNotFound) {
-		return err
+var errStopped = errors.New("the store is closed")
+
+// do has a change made and returns when it is durable and shown. If ctx ends
+// while the change waits, it may still be made: what its plan hands over in a
+// variable is to be read only where do returns nil.
+func (w *writer) do(ctx context.Context, doing string, touches []live.Touch, plan func() (live.Step, error)) error {
+	return w.make(ctx, &change{doing: doing, touches: touches, plan: plan})
+}
+
+func (w *writer) make(ctx context.Context, c *change) error {
+	c.done = make(chan error, 1)
+	if err := ctx.Err(); err != nil {
+		return outage(c.doing, err) // select would toss a coin
 	}
-	return outage(doing, err)
+	select {
+	case w.queue <- c:
+	case <-ctx.Done():
+		return outage(c.doing, ctx.Err())
+	case <-w.quit:
+		return outage(c.doing, errStopped)
+	}
+	select {
+	case err := <-c.done:
+		return err
+	case <-ctx.Done():
+		return outage(c.doing, ctx.Err())
+	case <-w.stopped:
+		select {
+		case err := <-c.done: // answered just before the end
+			return err
+		default:
+			return outage(c.doing, errStopped)
+		}
+	}
 }
 
 // stop finishes the group that is under way. Changes that still wait are told
@@ -122,8 +139,7 @@ func (w *writer) stop() {
 
 func (w *writer) run() {
 	defer close(w.stopped)
-	defer w.del.Close()
-	defer w.add.Close()
+	defer w.closeStatements()
 	for {
 		group := w.gather()
 		if group == nil {
@@ -144,7 +160,7 @@ func (w *writer) gather() []*change {
 			return nil
 		}
 	}
-	for len(w.waiting) < batchLimit {
+	for len(w.waiting) < waitLimit {
 		select {
 		case c := <-w.queue:
 			w.waiting = append(w.waiting, c)
@@ -153,23 +169,18 @@ func (w *writer) gather() []*change {
 		}
 		break
 	}
-	return w.disjoint()
+	return w.plan(w.disjoint())
 }
 
-// disjoint takes from the waiting changes, in order, those that touch no member
-// twice.
+// disjoint takes from the waiting changes, in order and up to the limit, those
+// that do not touch the same.
 func (w *writer) disjoint() (group []*change) {
-	touched := make(map[string]bool)
+	var touched live.Touched
 	rest := w.waiting[:0]
 	for _, c := range w.waiting {
-		clash := false
-		for _, member := range c.touches {
-			clash = clash || touched[member]
-		}
+		clash := len(group) == batchLimit || touched.Clashes(c.touches)
 		// A change that waits keeps those behind it in order too.
-		for _, member := range c.touches {
-			touched[member] = true
-		}
+		touched.Add(c.touches)
 		if clash {
 			rest = append(rest, c)
 		} else {
@@ -181,58 +192,90 @@ func (w *writer) disjoint() (group []*change) {
 	return group
 }
 
+// plan plans the group's changes and returns them; those that would make it too
+// large wait on, before the others.
+func (w *writer) plan(group []*change) []*change {
+	total := 0
+	for i, c := range group {
+		if total > rowLimit {
+			w.waiting = append(group[i:len(group):len(group)], w.waiting...)
+			return group[:i]
+		}
+		if c.step, c.err = c.plan(); c.err == nil {
+			c.rows, c.err = rowsOf(&c.step, w.next)
+		}
+		total += len(c.rows)
+	}
+	return group
+}
+
+func (w *writer) next() int64 {
+	w.seq++
+	return w.seq
+}
+
 // commit makes the changes of one group durable, shows them and answers.
 func (w *writer) commit(group []*change) {
 	// No deadline: none could end a call of a disk that hangs, and callers have
 	// their own.
 	ctx := context.Background()
 	start := w.now()
-	planned, rows, err := w.write(ctx, group)
+	changes, err := w.write(ctx, group)
 	if err != nil {
-		w.log.LogAttrs(ctx, slog.LevelError, "group commit failed", slog.Int("changes", len(planned)), slog.Any("error", err))
-	} else if w.onCommit != nil && rows > 0 {
-		w.onCommit(w.now().Sub(start), rows)
+		w.log.LogAttrs(ctx, slog.LevelError, "group commit failed", slog.Int("changes", changes), slog.Any("error", err))
+	} else if w.onCommit != nil && changes > 0 {
+		w.onCommit(w.now().Sub(start), changes)
 	}
-	for _, c := range planned {
-		if err == nil {
-			c.show()
+	for _, c := range group {
+		if c.writes() && err == nil {
+			w.book.Apply(&c.step)
+			if c.shown != nil {
+				c.shown()
+			}
 		}
-		c.done <- err
+	}
+	for _, c := range group {
+		switch {
+		case c.writes():
+			c.done <- outage(c.doing, err)
+		default: // the Book has answered
+			c.done <- c.err
+		}
 	}
 }
 
-// write returns the changes that still are to be answered: all but those that
-// their plan has answered.
-func (w *writer) write(ctx context.Context, group []*change) (planned []*change, rows int, err error) {
-	tx, err := w.db.write.BeginTx(ctx, nil)
-	if err != nil {
-		return group, 0, err
-	}
-	b := &batch{ctx: ctx, tx: tx, add: tx.StmtContext(ctx, w.add), del: tx.StmtContext(ctx, w.del)}
-	for i, c := range group {
-		show, err := c.plan(b)
-		if errors.Is(err, rollcall.ErrNotFound) {
-			c.done <- err
-			continue
+// write returns how many changes there are to commit.
+func (w *writer) write(ctx context.Context, group []*change) (changes int, err error) {
+	for _, c := range group {
+		if c.writes() {
+			changes++
 		}
-		if err != nil {
-			_ = tx.Rollback() // SQLite may have done so itself
-			return append(planned, group[i:]...), 0, err
-		}
-		c.show = show
-		planned = append(planned, c)
 	}
-	return planned, b.rows, w.db.commit(tx)
+	if changes == 0 {
+		return 0, nil
+	}
+	return changes, w.db.change(ctx, func(tx *sql.Tx) error {
+		b := &batch{ctx: ctx, tx: tx, prepared: &w.prepared}
+		for _, c := range group {
+			if err := b.put(c); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
-func (b *batch) insert(id, agentID, doc string) error {
-	b.rows++
-	_, err := b.add.ExecContext(b.ctx, id, agentID, doc)
-	return err
-}
-
-func (b *batch) remove(id string) error {
-	b.rows++
-	_, err := b.del.ExecContext(b.ctx, id)
-	return err
+func (b *batch) put(c *change) error {
+	if !c.writes() {
+		return nil
+	}
+	for _, r := range c.rows {
+		if err := b.exec(r); err != nil {
+			return err
+		}
+	}
+	if c.also != nil {
+		return c.also(b.ctx, b.tx)
+	}
+	return nil
 }

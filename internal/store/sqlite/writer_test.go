@@ -35,21 +35,32 @@ func until(ok func() bool) {
 func TestGroupCommit(t *testing.T) {
 	var commits []int
 	s := open(t, t.TempDir(), Options{OnCommit: func(_ time.Duration, changes int) { commits = append(commits, changes) }})
+	boot(t, s)
+	var keys []string
+	names := []string{"first", "player0"}
+	for i := range 20 {
+		names = append(names, fmt.Sprint("player", i))
+	}
+	for _, username := range names {
+		key, err := launch(t.Context(), s, session(username))
+		must(t, err)
+		keys = append(keys, key)
+	}
+	commits = nil
 	free := hold(t, s)
 	var all sync.WaitGroup
-	start := func(username string) {
+	begin := func(i int) {
 		all.Go(func() {
-			if _, err := s.sessions.Start(context.Background(), session(username)); err != nil {
+			if _, err := startFrom(context.Background(), s, keys[i], session(names[i])); err != nil {
 				t.Error(err)
 			}
 		})
 	}
-	start("first")
+	begin(0)
 	until(func() bool { return s.main.write.Stats().WaitCount > 0 })
-	for i := range 20 {
-		start(fmt.Sprint("player", i))
+	for i := range 21 {
+		begin(i + 1)
 	}
-	start("player0")
 	until(func() bool { return len(s.sessions.writer.queue) == 21 })
 	free()
 	all.Wait()
@@ -64,11 +75,14 @@ func TestGroupCommit(t *testing.T) {
 func TestGivingUp(t *testing.T) {
 	s := open(t, t.TempDir(), Options{})
 	defer func() { must(t, s.Close()) }()
+	boot(t, s)
+	wanted, given := session("player001"), make(chan error)
+	key, err := launch(t.Context(), s, wanted)
+	must(t, err)
 	free := hold(t, s)
 	ctx, giveUp := context.WithCancel(t.Context())
-	wanted, given := session("player001"), make(chan error)
 	go func() {
-		_, err := s.sessions.Start(ctx, wanted)
+		_, err := startFrom(ctx, s, key, wanted)
 		given <- err
 	}()
 	until(func() bool { return s.main.write.Stats().WaitCount > 0 })
@@ -82,7 +96,7 @@ func TestGivingUp(t *testing.T) {
 		t.Error("shown before it was durable")
 	}
 	free()
-	again, err := s.sessions.Start(t.Context(), wanted)
+	again, err := startFrom(t.Context(), s, key, wanted)
 	must(t, err)
 	shown, err = s.sessions.OfMember(t.Context(), "a1", "player001", time.Now())
 	must(t, err)

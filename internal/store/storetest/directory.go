@@ -12,6 +12,21 @@ import (
 	"github.com/rollcall-server/rollcall/internal/roll"
 )
 
+var ofDirectory = map[string]func(*testing.T, *fixture){
+	"Table":             testTable,
+	"TablePages":        testTablePages,
+	"TablePagesOfFew":   testTablePagesOfFew,
+	"TableCopies":       testTableCopies,
+	"TablePointers":     testTablePointers,
+	"MembersConcurrent": testMembersConcurrent,
+	"TableUpdate":       testTableUpdate,
+	"TableConcurrent":   testTableConcurrent,
+	"GameServers":       testGameServers,
+	"Audit":             testAudit,
+	"Note":              testNote,
+	"DirectoryReopen":   testDirectoryReopen,
+}
+
 func testTable(t *testing.T, f *fixture) {
 	ctx, branches := t.Context(), f.Directory.Branches()
 	_, err := branches.Get(ctx, "b1")
@@ -167,6 +182,39 @@ func testAudit(t *testing.T, f *fixture) {
 	if len(page) != 1 || page[0].Seq != all[1].Seq {
 		t.Errorf("the page behind the newest: %+v", page)
 	}
+}
+
+func testNote(t *testing.T, f *fixture) {
+	must(t, f.Directory.Note(t.Context(), f.entry("session.kick", "k1")))
+	must(t, f.Directory.Branches().Create(t.Context(), f.entry("create", "b1"), "b1", rollcall.Branch{ID: "b1"}))
+	audit, err := f.Directory.Audit(t.Context(), 0, 10)
+	must(t, err)
+	if len(audit) != 2 || audit[1].Action != "session.kick" || audit[1].Subject != "k1" || audit[1].Actor != "test" || !audit[1].At.Equal(f.now) {
+		t.Errorf("got %+v, want the note below the change", audit)
+	}
+}
+
+func testGameServers(t *testing.T, f *fixture) {
+	ctx, servers := t.Context(), f.Directory.GameServers()
+	want := roll.GameServer{
+		GameServer: rollcall.GameServer{ID: "s1", Games: []string{"g1"}, Draining: true, CreatedAt: f.now, UpdatedAt: f.now},
+		Hashes:     [][]byte{{1}, {2, 3}},
+	}
+	must(t, servers.Create(ctx, f.entry("create", "s1"), "s1", want))
+	wantErr(t, servers.Create(ctx, f.entry("create", "s1"), "s1", want), rollcall.ErrExists)
+	if f.Reopen != nil {
+		f.reopen(t)
+		servers = f.Directory.GameServers()
+	}
+	list, err := servers.List(ctx, "", "", 10)
+	must(t, err)
+	if len(list) != 1 {
+		t.Fatalf("%d game servers, want 1", len(list))
+	}
+	wantSame(t, "game server", *list[0], want)
+	must(t, servers.Delete(ctx, f.entry("delete", "s1"), "s1"))
+	_, err = servers.Get(ctx, "s1")
+	wantErr(t, err, rollcall.ErrNotFound)
 }
 
 func testDirectoryReopen(t *testing.T, f *fixture) {

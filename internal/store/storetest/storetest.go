@@ -5,11 +5,13 @@ package storetest
 import (
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
 	"github.com/rollcall-server/rollcall"
@@ -34,48 +36,25 @@ type Open func(t *testing.T, now func() time.Time) Backend
 
 // Run runs the suite.
 func Run(t *testing.T, open Open) {
-	for name, test := range map[string]func(*testing.T, *fixture){
-		"Table":                testTable,
-		"TablePages":           testTablePages,
-		"TablePagesOfFew":      testTablePagesOfFew,
-		"TableCopies":          testTableCopies,
-		"TablePointers":        testTablePointers,
-		"MembersConcurrent":    testMembersConcurrent,
-		"TableUpdate":          testTableUpdate,
-		"TableConcurrent":      testTableConcurrent,
-		"Audit":                testAudit,
-		"Start":                testStart,
-		"StartTwice":           testStartTwice,
-		"OfMember":             testOfMember,
-		"LeaseToTheMoment":     testLease,
-		"Heartbeat":            testHeartbeat,
-		"End":                  testEnd,
-		"EndMember":            testEndMember,
-		"Expire":               testExpire,
-		"ExpireAgainstBeat":    testExpireAgainstBeat,
-		"List":                 testList,
-		"Counts":               testCounts,
-		"SessionsReopen":       testSessionsReopen,
-		"ConcurrentStartEnd":   testConcurrentStartEnd,
-		"NonceOneWinner":       testNonceOneWinner,
-		"NonceRemembered":      testNonceRemembered,
-		"NonceReopen":          testNonceReopen,
-		"NonceOfAnOldRequest":  testNonceOfAnOldRequest,
-		"History":              testHistory,
-		"HistoryPrune":         testHistoryPrune,
-		"Ping":                 testPing,
-		"RandomAgainstAModel":  testRandom,
-		"RandomAgainstMemory":  testTwins,
-		"DirectoryReopen":      testDirectoryReopen,
-		"CallersOwnWhatTheyGo": testOwnership,
+	for _, tests := range []map[string]func(*testing.T, *fixture){
+		ofDirectory, ofLive, ofLaunches, ofEnds, ofEvents, ofOutbox, ofAnnounce, ofNonces, ofHistory, ofDeliveries, ofAll,
 	} {
-		t.Run(name, func(t *testing.T) {
-			f := &fixture{}
-			f.set(time.UnixMilli(1_770_000_000_000))
-			f.Backend = open(t, func() time.Time { return *f.clock.Load() })
-			test(t, f)
-		})
+		for name, test := range tests {
+			t.Run(name, func(t *testing.T) {
+				f := &fixture{}
+				f.set(time.UnixMilli(1_770_000_000_000))
+				f.Backend = open(t, func() time.Time { return *f.clock.Load() })
+				test(t, f)
+			})
+		}
 	}
+}
+
+var ofAll = map[string]func(*testing.T, *fixture){
+	"Ping":                testPing,
+	"RandomAgainstAModel": testRandom,
+	"RandomAgainstMemory": testTwins,
+	"FromAllSides":        testStorm,
 }
 
 // A fixture is an empty backend and its clock.
@@ -102,21 +81,82 @@ func (f *fixture) reopen(t *testing.T) {
 
 const lease = 90 * time.Second
 
-// session makes a session of a member that starts now.
+// session makes a session of a member that starts now, of boot b1 of s1.
 func (f *fixture) session(username string) rollcall.Session {
 	return rollcall.Session{
-		ID: uuid.Must(uuid.NewV7()).String(), AgentID: "a1", Username: username, GameCode: "g1", Mode: rollcall.ModeReal,
-		GameServer: "s1", Device: rollcall.DeviceMobile, IP: netip.MustParseAddr("2001:db8::1"), Lang: "en", Launch: rollcall.LaunchReal,
-		Currency: "THB", BrandCurrency: "USD", Wallet: rollcall.WalletSeamless,
+		ID: newID(), AgentID: "a1", Username: username, GameCode: "g1", Mode: rollcall.ModeReal,
+		GameServer: "s1", BootID: "b1", Device: rollcall.DeviceMobile, IP: netip.MustParseAddr("2001:db8::1"), Lang: "en",
+		Launch: rollcall.LaunchReal, Currency: "THB", BrandCurrency: "USD", Wallet: rollcall.WalletSeamless, LeaseSeconds: int(lease / time.Second),
 		StartedAt: f.now, SeenAt: f.now, ExpiresAt: f.now.Add(lease), EndsAt: f.now.Add(12 * time.Hour),
 	}
 }
 
+// boot makes bootID the current boot of a game server.
+func (f *fixture) boot(t *testing.T, gameServer, bootID string) {
+	t.Helper()
+	must(t, f.Sessions.Boot(t.Context(), gameServer, bootID, f.now))
+}
+
+// launch stores a launch of s and returns its key.
+func (f *fixture) launch(t *testing.T, s rollcall.Session) string {
+	t.Helper()
+	l := launchOf(s, f.now)
+	must(t, f.Sessions.AddLaunch(t.Context(), l))
+	return l.Key
+}
+
+// launchOf makes a launch of s without what only the Start knows.
+func launchOf(s rollcall.Session, now time.Time) roll.Launch {
+	s.ID, s.GameServer, s.BootID, s.LeaseSeconds = "", "", "", 0
+	s.StartedAt, s.SeenAt, s.ExpiresAt, s.EndsAt = time.Time{}, time.Time{}, time.Time{}, time.Time{}
+	return roll.Launch{Key: uuid.NewString(), Session: s, CreatedAt: now, ExpiresAt: now.Add(5 * time.Minute)}
+}
+
+// startFrom starts s from a launch.
+func (f *fixture) startFrom(t *testing.T, key string, s rollcall.Session, limits rollcall.SessionLimits) (roll.Started, error) {
+	t.Helper()
+	return f.Sessions.Start(t.Context(), roll.Start{LaunchKey: key, Session: s, Limits: limits})
+}
+
+// start starts s from a launch of its own, on the boot that it names.
 func (f *fixture) start(t *testing.T, s rollcall.Session) rollcall.Session {
 	t.Helper()
-	got, err := f.Sessions.Start(t.Context(), s)
+	current, err := f.Sessions.CurrentBoot(t.Context(), s.GameServer)
 	must(t, err)
-	return got
+	if current != s.BootID {
+		f.boot(t, s.GameServer, s.BootID)
+	}
+	got, err := f.startFrom(t, f.launch(t, s), s, rollcall.SessionLimits{})
+	must(t, err)
+	return got.Session
+}
+
+// left is the ending of a member who leaves now.
+func (f *fixture) left() roll.Ending {
+	return roll.Ending{At: f.now, Reason: rollcall.EndLeft, By: "game server s1"}
+}
+
+// kick makes a kick of a member and its ending.
+func (f *fixture) kick(username string) (*rollcall.Kick, roll.Ending) {
+	k := &rollcall.Kick{
+		ID: newID(), At: f.now, By: "an operator", Why: "why", Message: "bye", Reason: rollcall.EndKicked,
+		Filter: rollcall.SessionFilter{AgentID: "a1", Username: username}, State: rollcall.KickDone, FinishedAt: f.now,
+	}
+	return k, roll.Ending{At: f.now, Reason: k.Reason, By: k.By, KickID: k.ID, Message: k.Message}
+}
+
+func (f *fixture) changes(t *testing.T, after int64, limit int) []roll.Change {
+	t.Helper()
+	list, err := f.Sessions.Changes(t.Context(), after, limit)
+	must(t, err)
+	return list
+}
+
+func (f *fixture) pending(t *testing.T, gameServer string, after int64, limit int) []rollcall.Receipt {
+	t.Helper()
+	list, err := f.Sessions.Pending(t.Context(), gameServer, after, limit)
+	must(t, err)
+	return list
 }
 
 func (f *fixture) of(t *testing.T, username string) []rollcall.Session {
@@ -132,6 +172,9 @@ func (f *fixture) of(t *testing.T, username string) []rollcall.Session {
 func (f *fixture) entry(action, subject string) rollcall.AuditEntry {
 	return rollcall.AuditEntry{At: f.now, Actor: "test", Action: action, Subject: subject, Detail: "detail"}
 }
+
+// newID returns an ID as the service gives.
+func newID() string { return uuid.Must(uuid.NewV7()).String() }
 
 func must(t *testing.T, err error) {
 	t.Helper()
@@ -154,6 +197,45 @@ func ids(list []rollcall.Session) string {
 		texts[i] = s.ID
 	}
 	return strings.Join(texts, " ")
+}
+
+func endedIDs(list []rollcall.EndedSession) []string {
+	texts := []string{}
+	for i := range list {
+		texts = append(texts, list[i].ID)
+	}
+	return texts
+}
+
+func receiptIDs(list []rollcall.Receipt) []string {
+	texts := []string{}
+	for i := range list {
+		texts = append(texts, list[i].SessionID)
+	}
+	return texts
+}
+
+// wantEnded compares without regard to the order.
+func wantEnded(t *testing.T, got []rollcall.EndedSession, want ...rollcall.Session) {
+	t.Helper()
+	have, expect := endedIDs(got), strings.Fields(ids(want))
+	slices.Sort(have)
+	slices.Sort(expect)
+	if !slices.Equal(have, expect) {
+		t.Errorf("got ended sessions %v, want %v", have, expect)
+	}
+}
+
+// diff compares by what is stored: times by the moment.
+func diff(got, want any) string {
+	return cmp.Diff(want, got, cmp.Comparer(func(a, b time.Time) bool { return a.Equal(b) }), cmp.Comparer(func(a, b netip.Addr) bool { return a == b }))
+}
+
+func wantSame(t *testing.T, what string, got, want any) {
+	t.Helper()
+	if d := diff(got, want); d != "" {
+		t.Errorf("%s (-want +got):\n%s", what, d)
+	}
 }
 
 func wantIDs(t *testing.T, got []rollcall.Session, want ...rollcall.Session) {

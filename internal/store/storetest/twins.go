@@ -22,8 +22,10 @@ func testTwins(t *testing.T, f *fixture) {
 	t.Logf("seed %d", seed)
 	tw := &twins{
 		f: f, rand: rand.New(rand.NewPCG(seed, 0)), known: []string{"none"}, stored: make(map[string]rollcall.Session),
-		memory: memory.New(memory.Options{}).Stores().Sessions,
 	}
+	tw.newMemory(t)
+	f.boot(t, "s1", "b1")
+	f.boot(t, "s2", "b1")
 	steps := []func(*testing.T){
 		tw.start, tw.start, tw.start, tw.startAgain, tw.beat, tw.beat, tw.beat, tw.end, tw.endMember,
 		tw.expire, tw.pass, tw.pass, tw.passToTheMoment, tw.list,
@@ -46,6 +48,7 @@ type twins struct {
 	memory roll.Sessions
 	rand   *rand.Rand
 	known  []string // every ID so far, and one of nothing
+	keys   []string // of launches
 	// stored is what a restart reads: sessions as they were started.
 	stored map[string]rollcall.Session
 }
@@ -67,39 +70,61 @@ func (tw *twins) both(t *testing.T, what string, call func(roll.Sessions) ([]rol
 	}
 }
 
-func (tw *twins) start(t *testing.T) {
+func (tw *twins) session() rollcall.Session {
 	s := tw.f.session(tw.username())
 	s.AgentID, s.GameServer = tw.agent(), fmt.Sprint("s", 1+tw.rand.IntN(2))
 	s.GameCode, s.Mode = fmt.Sprint("g", tw.rand.IntN(2)), []rollcall.Mode{rollcall.ModeReal, rollcall.ModeDemo}[tw.rand.IntN(2)]
+	s.LeaseSeconds = 1 + tw.rand.IntN(120)
+	s.ExpiresAt = tw.f.now.Add(s.Lease())
 	s.EndsAt = tw.f.now.Add(time.Duration(2+tw.rand.IntN(4)) * time.Minute)
-	tw.known = append(tw.known, s.ID)
-	tw.store(t, s)
+	return s
 }
 
-// startAgain starts one of an ID that is, or was, there.
+func (tw *twins) start(t *testing.T) {
+	s := tw.session()
+	tw.known = append(tw.known, s.ID)
+	l := launchOf(s, tw.f.now)
+	for _, on := range []roll.Sessions{tw.f.Sessions, tw.memory} {
+		must(t, on.AddLaunch(t.Context(), l))
+	}
+	tw.keys = append(tw.keys, l.Key)
+	tw.startFrom(t, l.Key, s)
+}
+
+// startAgain starts one from a launch that was used, or refused.
 func (tw *twins) startAgain(t *testing.T) {
-	s := tw.f.session(tw.username())
-	if s.ID = tw.id(); s.ID != "none" {
-		tw.store(t, s)
+	if len(tw.keys) > 0 {
+		tw.startFrom(t, tw.keys[tw.rand.IntN(len(tw.keys))], tw.session())
 	}
 }
 
-func (tw *twins) store(t *testing.T, s rollcall.Session) {
-	tw.both(t, "start", func(on roll.Sessions) ([]rollcall.Session, error) {
-		held, err := on.Start(t.Context(), s)
-		if equal(held, s) {
+func (tw *twins) startFrom(t *testing.T, key string, s rollcall.Session) {
+	limits := rollcall.SessionLimits{PerMember: tw.rand.IntN(5), PerGame: tw.rand.IntN(3)}
+	limits.Policy = []rollcall.LimitPolicy{rollcall.LimitRefuse, rollcall.LimitDisplaceOldest}[tw.rand.IntN(2)]
+	tw.both(t, "start", func(on roll.Sessions) (list []rollcall.Session, err error) {
+		got, err := on.Start(t.Context(), roll.Start{LaunchKey: key, Session: s, Limits: limits})
+		if err != nil {
+			return nil, err
+		}
+		if got.Session.ID == s.ID {
 			tw.stored[s.ID] = s
 		}
-		return []rollcall.Session{held}, err
+		return append(sessionsOf(got.Displaced), got.Session), nil
 	})
+}
+
+func sessionsOf(ended []rollcall.EndedSession) (list []rollcall.Session) {
+	for i := range ended {
+		list = append(list, ended[i].Session)
+	}
+	return list
 }
 
 func (tw *twins) beat(t *testing.T) {
 	ids, server := []string{tw.id(), tw.id(), tw.id()}, fmt.Sprint("s", 1+tw.rand.IntN(2))
-	beat := time.Duration(1+tw.rand.IntN(120)) * time.Second
-	got, err := tw.f.Sessions.Heartbeat(t.Context(), server, ids, tw.f.now, beat)
+	got, err := tw.f.Sessions.Heartbeat(t.Context(), server, ids, tw.f.now)
 	must(t, err)
-	want, err := tw.memory.Heartbeat(t.Context(), server, ids, tw.f.now, beat)
+	want, err := tw.memory.Heartbeat(t.Context(), server, ids, tw.f.now)
 	must(t, err)
 	if !slices.Equal(got, want) {
 		t.Errorf("beat of %v: unknown %v, memory %v", ids, got, want)
@@ -107,23 +132,26 @@ func (tw *twins) beat(t *testing.T) {
 }
 
 func (tw *twins) end(t *testing.T) {
-	id := tw.id()
-	tw.both(t, "end "+id, func(on roll.Sessions) ([]rollcall.Session, error) {
-		s, err := on.End(t.Context(), id, tw.f.now)
-		return []rollcall.Session{s}, err
+	ids := []string{tw.id(), tw.id()}
+	tw.both(t, "end", func(on roll.Sessions) ([]rollcall.Session, error) {
+		ended, err := on.End(t.Context(), ids, tw.f.left())
+		return sessionsOf(ended), err
 	})
 }
 
 func (tw *twins) endMember(t *testing.T) {
 	agent, username := tw.agent(), tw.username()
+	kick, ending := tw.f.kick(username)
 	tw.both(t, "end "+agent+" "+username, func(on roll.Sessions) ([]rollcall.Session, error) {
-		return on.EndMember(t.Context(), agent, username, tw.f.now)
+		ended, err := on.EndMember(t.Context(), agent, username, ending, kick)
+		return sessionsOf(ended), err
 	})
 }
 
 func (tw *twins) expire(t *testing.T) {
 	tw.both(t, "expire", func(on roll.Sessions) ([]rollcall.Session, error) {
-		gone, err := on.Expire(t.Context(), tw.f.now, 1000)
+		ended, err := on.Expire(t.Context(), tw.f.now, 1000)
+		gone := sessionsOf(ended)
 		slices.SortFunc(gone, func(a, b rollcall.Session) int { return cmp.Compare(a.ID, b.ID) })
 		return gone, err
 	})
@@ -146,7 +174,7 @@ func (tw *twins) list(t *testing.T) {
 		after = tw.id()
 	}
 	tw.both(t, "list", func(on roll.Sessions) ([]rollcall.Session, error) {
-		return on.List(t.Context(), agent, after, limit, tw.f.now)
+		return on.List(t.Context(), rollcall.SessionFilter{AgentID: agent}, after, limit, tw.f.now)
 	})
 }
 
@@ -155,21 +183,32 @@ func (tw *twins) list(t *testing.T) {
 // was not swept may come back.
 func (tw *twins) restart(t *testing.T) {
 	tw.expire(t)
-	held, err := tw.memory.List(t.Context(), "", "", len(tw.known), tw.f.now)
+	held, err := tw.memory.List(t.Context(), rollcall.SessionFilter{}, "", len(tw.known), tw.f.now)
 	must(t, err)
-	tw.memory = memory.New(memory.Options{}).Stores().Sessions
+	tw.newMemory(t)
+	tw.keys = nil // memory has forgotten them
 	for _, s := range held {
 		s = tw.stored[s.ID]
-		if fresh := tw.f.now.Add(s.ExpiresAt.Sub(s.SeenAt)); fresh.After(s.ExpiresAt) {
+		if fresh := tw.f.now.Add(s.Lease()); fresh.After(s.ExpiresAt) {
 			s.ExpiresAt = fresh
 		}
 		if s.ExpiresAt.After(s.EndsAt) {
 			s.ExpiresAt = s.EndsAt
 		}
-		_, err := tw.memory.Start(t.Context(), s)
+		l := launchOf(s, s.StartedAt)
+		must(t, tw.memory.AddLaunch(t.Context(), l))
+		_, err := tw.memory.Start(t.Context(), roll.Start{LaunchKey: l.Key, Session: s})
 		must(t, err)
 	}
 	tw.f.reopen(t)
+}
+
+func (tw *twins) newMemory(t *testing.T) {
+	t.Helper()
+	tw.memory = memory.New(memory.Options{}).Stores().Sessions
+	for _, server := range []string{"s1", "s2"} {
+		must(t, tw.memory.Boot(t.Context(), server, "b1", tw.f.now))
+	}
 }
 
 // compare reads everything from both.
@@ -181,22 +220,14 @@ func (tw *twins) compare(t *testing.T) {
 			return on.OfMember(t.Context(), agent, username, tw.f.now)
 		})
 	}
-	if got, want := counts(t, tw.f.Sessions), counts(t, tw.memory); got != want {
-		t.Errorf("counts %s, memory %s", got, want)
-	}
+	got, err := tw.f.Sessions.Counts(t.Context())
+	must(t, err)
+	want, err := tw.memory.Counts(t.Context())
+	must(t, err)
+	wantSame(t, "counts", countsOf(got), countsOf(want))
 	id := tw.id()
 	tw.both(t, "get "+id, func(on roll.Sessions) ([]rollcall.Session, error) {
 		s, err := on.Get(t.Context(), id, tw.f.now)
 		return []rollcall.Session{s}, err
 	})
-}
-
-func counts(t *testing.T, of roll.Sessions) string {
-	t.Helper()
-	list, err := of.Counts(t.Context())
-	must(t, err)
-	slices.SortFunc(list, func(a, b rollcall.SessionCount) int {
-		return cmp.Or(cmp.Compare(a.AgentID, b.AgentID), cmp.Compare(a.GameCode, b.GameCode), cmp.Compare(a.Mode, b.Mode))
-	})
-	return fmt.Sprint(list)
 }

@@ -13,13 +13,17 @@ tool = $(GO) tool -modfile=tools/$(1).mod $(1)
 run: have-go
 	$(GO) run ./cmd/rollcall sandbox $(ARGS)
 
-# Everything that has to pass. The tests come last, so that their closing lines do.
+# Everything that has to pass. The tests come last, so that their closing lines do;
+# e2e is a module of its own, and drives a browser.
 test: have-cc lint vuln
+	@tools/need chromium=chromium
 	$(GO) test -race ./...
+	cd e2e && $(GO) test -race ./...
 
 # go vet is in golangci-lint, by the settings of .golangci.yml.
 lint: have-go
 	$(call tool,golangci-lint) run
+	cd e2e && $(GO) tool -modfile=../tools/golangci-lint.mod golangci-lint run
 
 # Known vulnerabilities that the code reaches fail; a database that cannot be
 # reached does not. govulncheck ends with 3 where it found one.

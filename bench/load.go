@@ -4,216 +4,189 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"net/http"
-	"os/signal"
 	"slices"
 	"strconv"
 	"sync"
-	"syscall"
 	"time"
-
-	"github.com/rollcall-server/rollcall"
-	"github.com/rollcall-server/rollcall/wire"
 )
 
-func unixSignals(ctx context.Context) (context.Context, context.CancelFunc) {
-	return signal.NotifyContext(ctx, syscall.SIGTERM)
+var dialer = net.Dialer{Timeout: 10 * time.Second}
+
+// A job is what load does.
+type job struct {
+	address  string
+	requests [][]byte
+	conns    int
+	// rate is how many requests begin in a second; 0: each connection sends as
+	// fast as answers come. With a rate, what waits for its connection counts as
+	// answered late.
+	rate float64
+	// take, if set, gets each answer's body, on many goroutines.
+	take func(i int, body []byte) error
 }
 
-// A signer makes checks of the sandbox's player001.
-type signer struct {
-	agentID, token string
-	key            *wire.APIKey
-	nonces         int
-	run            int64
-	answer         []byte // of one check
+// A sample is one measurement.
+type sample struct {
+	n             int
+	took          time.Duration
+	cpu           time.Duration // user and system, of the server's process
+	p50, p99, max time.Duration
 }
 
-func newSigner(ctx context.Context, box *process) (*signer, error) {
-	var c struct {
-		Agents []struct{ AgentID, APIKey, Secret string }
-	}
-	if err := readJSON(box.credentials, &c); err != nil {
-		return nil, err
-	}
-	agent := c.Agents[0]
-	key, err := wire.ParseAPIKey(agent.APIKey)
-	if err != nil {
-		return nil, err
-	}
-	s := &signer{agentID: agent.AgentID, key: key, run: time.Now().UnixNano()}
-	reply, _, err := s.once(ctx, box, wire.PathAuth, wire.AuthRequest{AgentID: agent.AgentID, Secret: agent.Secret})
-	if err != nil {
-		return nil, err
-	}
-	var auth wire.AuthResponse
-	if err := json.Unmarshal(reply.Data, &auth); err != nil {
-		return nil, err
-	}
-	s.token = auth.AccessToken
-	_, s.answer, err = s.once(ctx, box, wire.PathSessionsCheck, wire.MemberRequest{Username: "player001"})
-	return s, err
+func (s sample) perSecond() float64 { return float64(s.n) / s.took.Seconds() }
+func (s sample) micros() float64    { return s.cpu.Seconds() * 1e6 / float64(s.n) }
+
+// of is the same measurement, of n things.
+func (s sample) of(n int) sample {
+	s.n = n
+	return s
 }
 
-// once makes one call by net/http.
-func (s *signer) once(ctx context.Context, box *process, path string, request any) (wire.Reply, []byte, error) {
-	head, body, err := s.request(request)
-	if err != nil {
-		return wire.Reply{}, nil, err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+box.address+path, bytes.NewReader(body))
-	if err != nil {
-		return wire.Reply{}, nil, err
-	}
-	head.Set(req.Header)
-	req.Header.Set("Content-Type", "application/json")
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return wire.Reply{}, nil, err
-	}
-	defer res.Body.Close()
-	answer, err := io.ReadAll(res.Body)
-	if err != nil {
-		return wire.Reply{}, nil, err
-	}
-	reply, err := wire.ParseReply(answer)
-	if err != nil {
-		return wire.Reply{}, nil, err
-	}
-	return reply, answer, reply.Err()
-}
-
-// request seals and signs one request with a nonce of its own.
-func (s *signer) request(request any) (wire.Header, []byte, error) {
-	plaintext, err := json.Marshal(request)
-	if err != nil {
-		return wire.Header{}, nil, err
-	}
-	cipherText := s.key.Seal(plaintext)
-	body, err := json.Marshal(wire.Request{CipherText: cipherText})
-	if err != nil {
-		return wire.Header{}, nil, err
-	}
-	s.nonces++
-	head := wire.Header{
-		AccessToken: s.token, AgentID: s.agentID,
-		Timestamp: wire.FormatTimestamp(time.Now()),
-		Nonce:     fmt.Sprintf("%020dx%011d", s.run, s.nonces),
-	}
-	head.Sign(rollcall.SignaturePlain, nil, cipherText)
-	return head, body, nil
-}
-
-// sign returns n checks as the bytes that go over the connection.
-func (s *signer) sign(n int, host string) ([][]byte, error) {
-	requests := make([][]byte, n)
-	for i := range requests {
-		head, body, err := s.request(wire.MemberRequest{Username: "player001"})
-		if err != nil {
-			return nil, err
-		}
-		header := make(http.Header)
-		head.Set(header)
-		header.Set("Content-Type", "application/json")
-		var text bytes.Buffer
-		fmt.Fprintf(&text, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n", wire.PathSessionsCheck, host, len(body))
-		if err := header.Write(&text); err != nil {
-			return nil, err
-		}
-		text.WriteString("\r\n")
-		text.Write(body)
-		requests[i] = text.Bytes()
-	}
-	return requests, nil
-}
-
-// load sends the requests over conns connections, each as fast as answers come.
-func load(ctx context.Context, server *process, requests [][]byte, conns int) (sample, error) {
+// watched measures what do does to a server.
+func watched(server *process, n int, do func() error) (sample, error) {
 	before, err := server.cpu()
 	if err != nil {
 		return sample{}, err
 	}
-	times := make([]time.Duration, len(requests))
-	errs := make([]error, conns)
 	start := time.Now()
-	var workers sync.WaitGroup
-	for c := range conns {
-		workers.Go(func() { errs[c] = loadOne(ctx, server.address, requests, times, c, conns) })
+	if err := do(); err != nil {
+		return sample{}, fmt.Errorf("%s: %w", server.name, err)
 	}
-	workers.Wait()
 	took := time.Since(start)
 	after, err := server.cpu()
-	if err := errors.Join(append(errs, err)...); err != nil {
-		return sample{}, err
+	return sample{n: n, took: took, cpu: after - before}, err
+}
+
+// load sends the requests, spread over the connections.
+func load(ctx context.Context, server *process, j job) (sample, error) {
+	times := make([]time.Duration, len(j.requests))
+	s, err := watched(server, len(j.requests), func() error {
+		errs := make([]error, j.conns)
+		start := time.Now()
+		var workers sync.WaitGroup
+		for c := range j.conns {
+			workers.Go(func() { errs[c] = j.loadOne(ctx, start, times, c) })
+		}
+		workers.Wait()
+		return errors.Join(errs...)
+	})
+	if err != nil || len(times) == 0 {
+		return s, err
 	}
 	slices.Sort(times)
-	return sample{
-		requests: len(requests), took: took, cpu: after - before,
-		p50: times[len(times)/2], p99: times[len(times)*99/100],
-	}, nil
+	s.p50, s.p99, s.max = times[len(times)/2], times[len(times)*99/100], times[len(times)-1]
+	return s, nil
 }
 
 // loadOne sends each conns-th request over one connection.
-func loadOne(ctx context.Context, address string, requests [][]byte, times []time.Duration, first, conns int) error {
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, "tcp", address)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	in := bufio.NewReaderSize(conn, 4096)
-	for i := first; i < len(requests); i += conns {
-		start := time.Now()
-		if _, err := conn.Write(requests[i]); err != nil {
+func (j *job) loadOne(ctx context.Context, start time.Time, times []time.Duration, first int) error {
+	var conn *bufio.ReadWriter
+	var body []byte
+	for i := first; i < len(j.requests); i += j.conns {
+		begun := time.Now()
+		if j.rate > 0 {
+			begun = start.Add(time.Duration(float64(i) / j.rate * float64(time.Second)))
+			time.Sleep(time.Until(begun))
+		}
+		if conn == nil { // not before: the server closes a connection that says nothing
+			var hangUp func()
+			var err error
+			if conn, hangUp, err = dial(ctx, j.address); err != nil {
+				return err
+			}
+			defer hangUp()
+			defer context.AfterFunc(ctx, hangUp)()
+		}
+		if err := send(conn.Writer, j.requests[i]); err != nil {
 			return err
 		}
-		if err := readAnswer(in); err != nil {
+		var err error
+		if body, err = readAnswer(conn.Reader, body[:0]); err != nil {
 			return err
 		}
-		times[i] = time.Since(start)
-	}
-	return nil
-}
-
-var (
-	statusOK      = []byte("HTTP/1.1 200 ")
-	contentLength = []byte("Content-Length: ")
-	codeOK        = []byte(`{"code":0,`)
-)
-
-// readAnswer reads one answer and holds it to be code 0: an answer that refuses
-// is cheaper and must not count.
-func readAnswer(in *bufio.Reader) error {
-	line, err := in.ReadSlice('\n')
-	if err != nil {
-		return err
-	}
-	if !bytes.HasPrefix(line, statusOK) {
-		return fmt.Errorf("answer %q", line)
-	}
-	length := 0
-	for len(line) > 2 {
-		if line, err = in.ReadSlice('\n'); err != nil {
-			return err
-		}
-		if value, ok := bytes.CutPrefix(line, contentLength); ok {
-			if length, err = strconv.Atoi(string(bytes.TrimSpace(value))); err != nil {
+		times[i] = time.Since(begun)
+		if j.take != nil {
+			if err := j.take(i, body); err != nil {
 				return err
 			}
 		}
 	}
-	body, err := in.Peek(length)
-	if err != nil {
+	return nil
+}
+
+func send(to *bufio.Writer, request []byte) error {
+	if _, err := to.Write(request); err != nil {
 		return err
 	}
-	if !bytes.HasPrefix(body, codeOK) {
-		return fmt.Errorf("answer %s", body)
+	return to.Flush()
+}
+
+var (
+	statusOK      = []byte("HTTP/1.1 20")
+	contentLength = []byte("Content-Length: ")
+	chunked       = []byte("Transfer-Encoding: chunked")
+	refused       = []byte(`{"code":`)
+	accepted      = []byte(`{"code":0,`)
+)
+
+// readAnswer reads one answer, with its body appended to dst, and holds it to be
+// a success: an answer that refuses is cheaper and must not count.
+func readAnswer(in *bufio.Reader, dst []byte) ([]byte, error) {
+	status, err := in.ReadSlice('\n')
+	if err != nil {
+		return dst, err
 	}
-	_, err = in.Discard(length)
-	return err
+	ok := bytes.HasPrefix(status, statusOK)
+	text := string(bytes.TrimSpace(status))
+	length := 0
+	for line := status; len(line) > 2; {
+		if line, err = in.ReadSlice('\n'); err != nil {
+			return dst, err
+		}
+		if bytes.HasPrefix(line, chunked) {
+			length = -1
+		}
+		if value, found := bytes.CutPrefix(line, contentLength); found {
+			if length, err = strconv.Atoi(string(bytes.TrimSpace(value))); err != nil {
+				return dst, err
+			}
+		}
+	}
+	if length < 0 {
+		dst, err = readChunks(in, dst)
+	} else {
+		dst = slices.Grow(dst, length)[:length]
+		_, err = io.ReadFull(in, dst)
+	}
+	if err == nil && (!ok || bytes.HasPrefix(dst, refused) && !bytes.HasPrefix(dst, accepted)) {
+		err = fmt.Errorf("%s: %.300s", text, dst)
+	}
+	return dst, err
+}
+
+// readChunks reads a body of which the length is not known at its beginning.
+func readChunks(in *bufio.Reader, dst []byte) ([]byte, error) {
+	for {
+		line, err := in.ReadSlice('\n')
+		if err != nil {
+			return dst, err
+		}
+		size, err := strconv.ParseInt(string(bytes.TrimSpace(line)), 16, 32)
+		if err != nil {
+			return dst, err
+		}
+		at := len(dst)
+		dst = slices.Grow(dst, int(size)+2)[:at+int(size)+2]
+		if _, err := io.ReadFull(in, dst[at:]); err != nil {
+			return dst, err
+		}
+		dst = dst[:at+int(size)] // without its CR LF
+		if size == 0 {
+			return dst, nil
+		}
+	}
 }

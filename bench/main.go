@@ -1,12 +1,16 @@
-// Command bench measures what a check costs: requests per second and CPU of the
-// server per request, of rollcall and of a floor, which is a net/http handler
-// that reads the body and writes a fixed answer of the same size. Both are
-// processes of their own, on one core, measured in turns by the same load.
+// Command bench measures what Rollcall costs: a real server in a process of its
+// own on one core, and the load on the others, over loopback. Where a figure has
+// a floor, both are measured in turns by the same load, so that the ratio holds
+// on other machines too.
 //
-//	go run ./bench
+//	go run ./bench            # a check, against a floor of net/http
+//	go run ./bench life       # launches, starts, heartbeats, ends, kicks
+//	go run ./bench sessions   # 1,000,000 live sessions
+//	go run ./bench streams    # 10,000 event streams
+//	go run ./bench --help
 //
-// The load runs on the other cores. Every request to rollcall is a new one with
-// its own nonce, sealed and signed before the clock starts.
+// What goes over the connections is sealed, signed and written down before the
+// clock starts. Tables for the README go to stdout, what is under way to stderr.
 package main
 
 import (
@@ -17,135 +21,109 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"slices"
+	"path/filepath"
+	"strings"
+	"syscall"
 	"time"
 )
 
+const usage = `bench measures what Rollcall costs. It builds the server, runs it on one core
+with its embedded store in a temporary directory, and loads it from the other
+cores over loopback. Run it from the project's root.
+
+  go run ./bench [WHAT] [FLAGS]
+  make bench ARGS="WHAT FLAGS"
+
+WHAT    measures                                              N is         minutes
+check   requests/s and CPU of a check, against a floor that   -                  1
+        reads the body and writes a fixed answer (the default)
+life    launches, starts, heartbeats, ends and kicks, with    sessions of        2
+        every change on the disk (--sync full)                a round, 16000
+sessions  memory of N live sessions, and what they do to a    sessions,      10-15
+        check, to the list of who is online, to heartbeats,   1000000
+        to a restart and to a kick of them all
+streams  memory and CPU of N idle event streams, and how soon  streams,          1
+        one of them has a kick                                10000
+
+  go run ./bench sessions -n 50000     # a try, in a minute
+
+Flags:
+`
+
 type options struct {
+	n        int
 	rounds   int
 	requests int
 	conns    int
 	core     int
 	floor    string
+	progress io.Writer
+}
+
+// kinds is what can be measured, and the N of each.
+var kinds = map[string]struct {
+	n   int
+	run func(ctx context.Context, o options, dir string, out io.Writer) error
+}{
+	"check":    {0, runCheck},
+	"life":     {16_000, runLife},
+	"sessions": {1_000_000, runSessions},
+	"streams":  {10_000, runStreams},
 }
 
 func main() {
-	var o options
-	flag.IntVar(&o.rounds, "rounds", 5, "how often each server is measured, in turns")
-	flag.IntVar(&o.requests, "requests", 60000, "requests of one measurement")
-	flag.IntVar(&o.conns, "conns", 64, "connections that the requests are spread over")
-	flag.IntVar(&o.core, "core", 0, "the core that the servers run on; the load takes the others")
-	flag.StringVar(&o.floor, "floor", "", "be the floor, with this answer (for the bench itself)")
-	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	err := serveFloor(ctx, o.floor, os.Stdout)
-	if o.floor == "" {
-		err = run(ctx, o, os.Stdout, os.Stderr)
+	o := options{progress: os.Stderr}
+	flags := flag.NewFlagSet("bench", flag.ExitOnError)
+	flags.IntVar(&o.n, "n", 0, "`N` of what is measured; 0: as above")
+	flags.IntVar(&o.rounds, "rounds", 5, "how often each figure is taken, in turns, after one time that does not count")
+	flags.IntVar(&o.requests, "requests", 60000, "checks of one measurement")
+	flags.IntVar(&o.conns, "conns", 64, "connections that checks are spread over")
+	flags.IntVar(&o.core, "core", 0, "the `core` that the servers run on; the load takes the others")
+	flags.StringVar(&o.floor, "floor", "", "be the floor, with the answer in this `file` (for bench itself)")
+	flags.Usage = func() {
+		fmt.Fprint(flags.Output(), usage)
+		flags.PrintDefaults()
 	}
-	if err != nil {
+	what, args := "check", os.Args[1:]
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		what, args = args[0], args[1:]
+	}
+	_ = flags.Parse(args) // it exits
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, o, what, flags.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, o options, out, progress io.Writer) (err error) {
+func run(ctx context.Context, o options, what string, rest []string) (err error) {
+	if o.floor != "" {
+		return serveFloor(ctx, o.floor, os.Stdout)
+	}
+	kind, ok := kinds[what]
+	switch {
+	case !ok:
+		return fmt.Errorf("%q cannot be measured: want check, life, sessions or streams; see --help", what)
+	case len(rest) > 0:
+		return fmt.Errorf("%q is too much; see --help", rest)
+	case o.n < 0 || o.rounds < 1 || o.requests < 100 || o.conns < 1:
+		return errors.New("want -n 0 or more, -rounds and -conns 1 or more, -requests 100 or more")
+	}
+	if o.n == 0 {
+		o.n = kind.n
+	}
 	dir, err := os.MkdirTemp("", "rollcall-bench-")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	box, err := startSandbox(ctx, dir, o.core)
-	if err != nil {
+	if err := build(ctx, filepath.Join(dir, "rollcall")); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, box.stop()) }()
-	signer, err := newSigner(ctx, box)
-	if err != nil {
-		return err
-	}
-	floor, err := startFloor(ctx, dir, o.core, signer.answer)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, floor.stop()) }()
-	if err := leaveCore(o.core); err != nil {
-		return err
-	}
-	measured, err := measure(ctx, o, signer, []*process{floor, box}, progress)
-	if err != nil {
-		return err
-	}
-	report(out, o, measured[0], measured[1], len(signer.answer))
-	return nil
+	return kind.run(ctx, o, dir, os.Stdout)
 }
 
-// measure loads the servers in turns, after a warm-up that does not count.
-func measure(ctx context.Context, o options, signer *signer, servers []*process, progress io.Writer) ([][]sample, error) {
-	measured := make([][]sample, len(servers))
-	for round := range o.rounds + 1 {
-		for i, server := range servers {
-			requests, err := signer.sign(o.requests, server.address)
-			if err != nil {
-				return nil, err
-			}
-			s, err := load(ctx, server, requests, o.conns)
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", server.name, err)
-			}
-			if round > 0 {
-				measured[i] = append(measured[i], s)
-			}
-			fmt.Fprintf(progress, "round %d of %d: %-9s %6.0f requests/s, %5.1f µs CPU a request\n",
-				round, o.rounds, server.name, s.perSecond(), s.cpuMicros())
-		}
-	}
-	return measured, nil
-}
-
-// A sample is one measurement.
-type sample struct {
-	requests int
-	took     time.Duration
-	cpu      time.Duration // user and system, of the server's process
-	p50, p99 time.Duration
-}
-
-func (s sample) perSecond() float64 { return float64(s.requests) / s.took.Seconds() }
-func (s sample) cpuMicros() float64 { return s.cpu.Seconds() * 1e6 / float64(s.requests) }
-
-func report(out io.Writer, o options, floor, box []sample, size int) {
-	fmt.Fprintf(out, "%d rounds of %d requests over %d connections, answers of %d bytes, servers on one core.\n\n",
-		o.rounds, o.requests, o.conns, size)
-	fmt.Fprintln(out, "| server | requests/s | server CPU µs a request | p50 | p99 |")
-	fmt.Fprintln(out, "|---|---|---|---|---|")
-	for _, row := range []struct {
-		name    string
-		samples []sample
-	}{{"floor: net/http, fixed answer", floor}, {"rollcall: the check", box}} {
-		fmt.Fprintf(out, "| %s | %.0f | %.1f | %s | %s |\n", row.name,
-			median(row.samples, sample.perSecond), median(row.samples, sample.cpuMicros),
-			medianOf(row.samples, func(s sample) time.Duration { return s.p50 }),
-			medianOf(row.samples, func(s sample) time.Duration { return s.p99 }))
-	}
-	var ratios []float64
-	for i := range floor {
-		ratios = append(ratios, box[i].cpuMicros()/floor[i].cpuMicros())
-	}
-	slices.Sort(ratios)
-	fmt.Fprintf(out, "\nCPU of a check ÷ CPU of the floor: %.2f (%.2f–%.2f), medians and extremes of %d rounds.\n",
-		ratios[len(ratios)/2], ratios[0], ratios[len(ratios)-1], len(ratios))
-}
-
-func median(samples []sample, of func(sample) float64) float64 {
-	values := make([]float64, len(samples))
-	for i, s := range samples {
-		values[i] = of(s)
-	}
-	slices.Sort(values)
-	return values[len(values)/2]
-}
-
-func medianOf(samples []sample, of func(sample) time.Duration) time.Duration {
-	return time.Duration(median(samples, func(s sample) float64 { return float64(of(s)) })).Round(time.Microsecond)
+func (o *options) tell(format string, args ...any) {
+	fmt.Fprintf(o.progress, time.Now().Format("15:04:05 ")+format+"\n", args...)
 }

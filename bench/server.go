@@ -3,14 +3,14 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -24,38 +24,19 @@ import (
 
 // A process is a server that is measured.
 type process struct {
-	name        string
-	cmd         *exec.Cmd
-	address     string // host:port of the server
-	credentials string // file, of the sandbox
+	name    string
+	cmd     *exec.Cmd
+	address string // host:port
 }
 
-// startSandbox builds the real binary and runs its sandbox on one core.
-func startSandbox(ctx context.Context, dir string, core int) (*process, error) {
-	binary := filepath.Join(dir, "rollcall")
-	build := exec.CommandContext(ctx, "go", "build", "-o", binary, "./cmd/rollcall")
-	build.Stderr = os.Stderr
-	if err := build.Run(); err != nil {
-		return nil, fmt.Errorf("build: %w (run the bench from the project's root)", err)
+// build builds the real binary.
+func build(ctx context.Context, binary string) error {
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", binary, "./cmd/rollcall")
+	cmd.Stderr = os.Stderr
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("build: %w (run the bench from the project's root)", err)
 	}
-	p := &process{name: "rollcall", credentials: filepath.Join(dir, "credentials.json")}
-	ready, err := p.start(ctx, core, "Ctrl-C", binary, "sandbox", "--data", filepath.Join(dir, "data"),
-		"--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--credentials", p.credentials)
-	if err != nil {
-		return nil, err
-	}
-	var c struct {
-		BaseURL string `json:"baseUrl"`
-	}
-	if err := readJSON(p.credentials, &c); err != nil {
-		return nil, fmt.Errorf("%w after %q", err, ready)
-	}
-	u, err := url.Parse(c.BaseURL)
-	if err != nil {
-		return nil, err
-	}
-	p.address = u.Host
-	return p, nil
+	return nil
 }
 
 // startFloor runs this very program as the floor.
@@ -73,32 +54,43 @@ func startFloor(ctx context.Context, dir string, core int, answer []byte) (*proc
 	if err != nil {
 		return nil, err
 	}
-	p.address = strings.TrimPrefix(line, "serving ")
+	_, p.address, _ = strings.Cut(line, "serving ")
 	return p, nil
 }
 
-// start runs a command on one core until a line of its output begins with ready,
-// and returns that line.
+// start runs a command on one core until a line of its output has ready in it,
+// and returns that line. Of what comes after it, warnings and errors are shown.
 func (p *process) start(ctx context.Context, core int, ready string, args ...string) (string, error) {
 	p.cmd = exec.CommandContext(ctx, "taskset", append([]string{"-c", strconv.Itoa(core)}, args...)...)
-	p.cmd.Stderr = os.Stderr
 	p.cmd.Cancel = func() error { return p.cmd.Process.Signal(syscall.SIGTERM) }
-	stdout, err := p.cmd.StdoutPipe()
+	output, into, err := os.Pipe()
 	if err != nil {
 		return "", err
 	}
-	if err := p.cmd.Start(); err != nil {
+	p.cmd.Stdout, p.cmd.Stderr = into, into
+	err = p.cmd.Start()
+	if err := errors.Join(err, into.Close()); err != nil {
 		return "", err
 	}
-	lines := bufio.NewScanner(stdout)
+	var seen strings.Builder
+	lines := bufio.NewScanner(output)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
-		if strings.HasPrefix(lines.Text(), ready) {
-			go func() { _, _ = io.Copy(io.Discard, stdout) }()
+		if strings.Contains(lines.Text(), ready) {
+			go p.watch(lines)
 			return lines.Text(), nil
 		}
+		seen.WriteString(lines.Text() + "\n")
 	}
-	return "", fmt.Errorf("%s did not start: %w", p.name, p.cmd.Wait())
+	return "", fmt.Errorf("%s did not start: %w\n%s", p.name, p.cmd.Wait(), &seen)
+}
+
+func (p *process) watch(lines *bufio.Scanner) {
+	for lines.Scan() {
+		if line := lines.Text(); !strings.Contains(line, "level=INFO") {
+			fmt.Fprintln(os.Stderr, p.name+":", line)
+		}
+	}
 }
 
 func (p *process) stop() error {
@@ -129,16 +121,31 @@ func (p *process) cpu() (time.Duration, error) {
 	return time.Duration(ticks) * 10 * time.Millisecond, nil
 }
 
+// rss returns how much memory of the process is resident, in bytes.
+func (p *process) rss() (int, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	_, rest, _ := strings.Cut(string(text), "VmRSS:")
+	fields := strings.Fields(rest)
+	if len(fields) == 0 {
+		return 0, errors.New("no VmRSS in /proc")
+	}
+	kilobytes, err := strconv.Atoi(fields[0])
+	return kilobytes << 10, err
+}
+
 // leaveCore moves this process, the load, to all cores but one.
 func leaveCore(core int) error {
 	var set unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &set); err != nil {
 		return err
 	}
-	if set.Count() < 2 {
-		return fmt.Errorf("the bench wants two cores: one for the server, one for the load")
-	}
 	set.Clear(core)
+	if set.Count() == 0 {
+		return errors.New("the bench wants two cores: one for the server, one for the load")
+	}
 	threads, err := os.ReadDir("/proc/self/task")
 	if err != nil {
 		return err
@@ -148,7 +155,7 @@ func leaveCore(core int) error {
 		if err != nil {
 			return err
 		}
-		if err := unix.SchedSetaffinity(id, &set); err != nil {
+		if err := unix.SchedSetaffinity(id, &set); err != nil && !errors.Is(err, unix.ESRCH) {
 			return err
 		}
 	}
@@ -156,11 +163,8 @@ func leaveCore(core int) error {
 }
 
 // serveFloor serves the bytes of file to every request, with the headers that
-// rollcall sends, until ctx ends. An empty file name does nothing.
+// rollcall sends, until ctx ends.
 func serveFloor(ctx context.Context, file string, out io.Writer) error {
-	if file == "" {
-		return nil
-	}
 	answer, err := os.ReadFile(file)
 	if err != nil {
 		return err
@@ -186,19 +190,11 @@ func serveFloor(ctx context.Context, file string, out io.Writer) error {
 		}),
 	}
 	fmt.Fprintf(out, "serving %s\n", l.Addr())
-	ctx, stop := unixSignals(ctx)
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, func() { _ = server.Close() })
 	if err := server.Serve(l); err != http.ErrServerClosed {
 		return err
 	}
 	return nil
-}
-
-func readJSON(file string, v any) error {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return err
-	}
-	return json.Unmarshal(text, v)
 }

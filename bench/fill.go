@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/rollcall-server/rollcall"
+	"github.com/rollcall-server/rollcall/wire"
+)
+
+// A crowd is many sessions of one game server, each of a member of its own. It
+// keeps them alive as a game server does.
+type crowd struct {
+	*life
+
+	big, rest *signer // bigMembers are those of big
+	size      int     // how many members there are to be
+	bodies    [][]byte
+	beaten    time.Time
+}
+
+// bigMembers is how many members the agent has who is asked for its members
+// online.
+const bigMembers = 200_000
+
+func newCrowd(ctx context.Context, n *node, size int) (c *crowd, err error) {
+	c = &crowd{life: &life{node: n}, size: size, beaten: time.Now()}
+	if err := n.furnish(ctx, 0); err != nil {
+		return nil, err
+	}
+	if c.big, err = n.agent(ctx, "big"); err != nil {
+		return nil, err
+	}
+	if c.rest, err = n.agent(ctx, "rest"); err != nil {
+		return nil, err
+	}
+	c.token, err = n.gameServer(ctx, "games")
+	return c, err
+}
+
+// fill makes members and sessions until there are n, and returns what it took.
+func (c *crowd) fill(ctx context.Context, n int) (members, sessions sample, err error) {
+	for len(c.names) < n {
+		from := len(c.names)
+		to := min(n, from+wire.MaxBatch)
+		agent := c.big
+		if from >= bigMembers {
+			agent = c.rest
+		}
+		for i := from; i < to; i++ {
+			c.names = append(c.names, fmt.Sprintf("player%07d", i))
+		}
+		some, err := c.members(ctx, agent.agentID, c.names[from:])
+		members = members.plus(some)
+		if err != nil {
+			return members, sessions, err
+		}
+		some, err = c.announce(ctx, agent.agentID, from)
+		sessions = sessions.plus(some)
+		if err != nil {
+			return members, sessions, err
+		}
+		if err := c.keep(ctx); err != nil {
+			return members, sessions, err
+		}
+		if to/100_000 > from/100_000 {
+			c.o.tell("%d members and sessions, %.0f members/s, %.0f sessions/s", to, members.perSecond(), sessions.perSecond())
+		}
+	}
+	return members, sessions, nil
+}
+
+func (s sample) plus(other sample) sample {
+	s.n, s.took, s.cpu = s.n+other.n, s.took+other.took, s.cpu+other.cpu
+	return s
+}
+
+// announce brings the sessions of members in, as a game server does whose store
+// has lost them: they seem to have begun before the store did.
+func (c *crowd) announce(ctx context.Context, agentID string, from int) (sample, error) {
+	began := c.born.Add(-time.Minute)
+	r := wire.AnnounceRequest{BootID: boot}
+	for i, name := range c.names[from:] {
+		id := sessionID(began, from+i)
+		c.ids = append(c.ids, id)
+		r.Sessions = append(r.Sessions, rollcall.Session{
+			ID: id, AgentID: agentID, Username: name, GameCode: game, Mode: rollcall.ModeReal,
+			Device: rollcall.DevicePC, IP: netip.AddrFrom4([4]byte{127, byte(i >> 16), byte(i >> 8), byte(i)}), Lang: "en",
+			Launch: rollcall.LaunchReal, Currency: "THB", BrandCurrency: "THB", Wallet: rollcall.WalletTransfer,
+			StartedAt: began, EndsAt: began.Add(11 * time.Hour),
+		})
+	}
+	c.bodies = nil
+	requests := [][]byte{post(wire.PathGameAnnounce, c.address, c.token, r)}
+	s, err := load(ctx, c.process, job{address: c.address, requests: requests, conns: 1, take: func(_ int, body []byte) error {
+		var answer wire.AnnounceResponse
+		if err := json.Unmarshal(body, &answer); err != nil {
+			return err
+		}
+		for _, refused := range answer.Refused {
+			return fmt.Errorf("a session was not taken: %s", refused.Why)
+		}
+		return nil
+	}})
+	return s.of(len(r.Sessions)), err
+}
+
+// sessionID returns a version 7 UUID.
+func sessionID(at time.Time, n int) string {
+	var id uuid.UUID
+	binary.BigEndian.PutUint64(id[:], uint64(at.UnixMilli())<<16)
+	binary.BigEndian.PutUint64(id[8:], uint64(n)*0x9E3779B97F4A7C15) // scattered, and each another
+	id[6], id[8] = 0x70, id[8]&0x3f|0x80
+	binary.BigEndian.PutUint16(id[6:], 0x7000|uint16(n>>10&0xfff))
+	return id.String()
+}
+
+// keep renews all sessions if it is time.
+func (c *crowd) keep(ctx context.Context) error {
+	if time.Since(c.beaten) < 20*time.Second {
+		return nil
+	}
+	_, err := c.beatAll(ctx, 0)
+	return err
+}
+
+// beatAll renews all sessions, at so many batches a second; 0: as fast as can be.
+func (c *crowd) beatAll(ctx context.Context, rate float64) (sample, error) {
+	if c.bodies == nil {
+		c.bodies = c.beats()
+	}
+	c.beaten = time.Now()
+	s, err := load(ctx, c.process, job{address: c.address, requests: c.bodies, conns: 2, rate: rate, take: renewed})
+	return s.of(len(c.ids)), err
+}
+
+// rounds takes a sample o.rounds times.
+func (c *crowd) rounds(do func() (sample, error)) (all []sample, err error) {
+	for range c.o.rounds {
+		s, err := do()
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, s)
+	}
+	return slices.Clip(all), nil
+}

@@ -14,7 +14,10 @@
 //	one member in one game                       Session: active until ended, kicked or expired
 //	a launch not yet started by a game server    Launch, launch token
 //	game server begins / keeps / finishes        Start, Heartbeat, End
+//	one run of a game server                     Boot, BootID
 //	end by force                                 Kick
+//	what became of an event for a game server    Receipt
+//	a time in which a store has lost nothing     Epoch
 //	until when a silent session lives            lease, LeaseTTL, ExpiresAt
 //	AES key / login secret                       APIKey / SecretKey
 //	AEAD encrypt / decrypt, GCM's 12 bytes       Seal / Open, iv

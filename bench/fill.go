@@ -23,7 +23,6 @@ type crowd struct {
 	big, rest *signer // bigMembers are those of big
 	size      int     // how many members there are to be
 	bodies    [][]byte
-	beaten    time.Time
 }
 
 // bigMembers is how many members the agent has who is asked for its members
@@ -31,7 +30,7 @@ type crowd struct {
 const bigMembers = 200_000
 
 func newCrowd(ctx context.Context, n *node, size int) (c *crowd, err error) {
-	c = &crowd{life: &life{node: n}, size: size, beaten: time.Now()}
+	c = &crowd{life: &life{node: n, beaten: time.Now()}, size: size}
 	if err := n.furnish(ctx, 0); err != nil {
 		return nil, err
 	}
@@ -134,7 +133,7 @@ func (c *crowd) keep(ctx context.Context) error {
 // beatAll renews all sessions, at so many batches a second; 0: as fast as can be.
 func (c *crowd) beatAll(ctx context.Context, rate float64) (sample, error) {
 	if c.bodies == nil {
-		c.bodies = c.beats()
+		c.bodies = c.beats(c.ids)
 	}
 	c.beaten = time.Now()
 	s, err := load(ctx, c.process, job{address: c.address, requests: c.bodies, conns: 2, rate: rate, take: renewed})

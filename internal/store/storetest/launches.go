@@ -156,12 +156,21 @@ func testStartStaleBoot(t *testing.T, f *fixture) {
 func testStartOneWinner(t *testing.T, f *fixture) {
 	f.boot(t, "s1", "b1")
 	f.boot(t, "s2", "b2")
-	key := f.launch(t, f.session("player001"))
+	for _, username := range []string{"player001", ""} {
+		for range 5 {
+			f.startFromAllSides(t, username)
+		}
+	}
+}
+
+func (f *fixture) startFromAllSides(t *testing.T, username string) {
+	t.Helper()
+	key := f.launch(t, f.session(username))
 	var mu sync.Mutex
 	got := make(map[string]int)
 	var all sync.WaitGroup
 	for i := range 16 {
-		s := f.session("player001")
+		s := f.session(username)
 		if i%2 == 0 {
 			s.GameServer, s.BootID = "s2", "b2"
 		}
@@ -180,9 +189,13 @@ func testStartOneWinner(t *testing.T, f *fixture) {
 		})
 	}
 	all.Wait()
-	if len(got) != 2 || got["used"] != 8 || len(f.of(t, "player001")) != 1 {
-		t.Errorf("got %v and %d sessions, want one session eight times, and eight refused", got, len(f.of(t, "player001")))
+	list, err := f.Sessions.List(t.Context(), rollcall.SessionFilter{}, "", 10, f.now)
+	must(t, err)
+	if len(got) != 2 || got["used"] != 8 || len(list) != 1 {
+		t.Fatalf("got %v and %d sessions, want one session eight times, and eight refused", got, len(list))
 	}
+	_, err = f.Sessions.End(t.Context(), []string{list[0].ID}, f.left())
+	must(t, err)
 }
 
 // Where it is asked for, the outbox has the beginning before the end.

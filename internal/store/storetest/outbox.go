@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/rollcall-server/rollcall"
 	"github.com/rollcall-server/rollcall/internal/roll"
 )
 
@@ -57,6 +58,9 @@ func testChanges(t *testing.T, f *fixture) {
 	for range 3 {
 		must(t, f.Sessions.Forget(t.Context(), last))
 		f.reopen(t)
+		back, err := f.Sessions.List(t.Context(), rollcall.SessionFilter{}, "", 10, f.now)
+		must(t, err)
+		wantIDs(t, back) // what has ended does not come back with what knew of it gone
 		end(1)
 		got := f.changes(t, 0, 10)
 		if len(got) != 1 || got[0].Seq <= last {

@@ -3,6 +3,7 @@ package wire
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 
 	"github.com/rollcall-server/rollcall"
@@ -55,6 +56,8 @@ type OnlineResponse struct {
 // It is made by hand, since a list can have hundreds of thousands of names, none
 // of which needs escaping.
 func (r OnlineResponse) AppendJSON(dst []byte) []byte {
+	const name = 28 // the longest one, with quotes and comma
+	dst = slices.Grow(dst, name*len(r.UserList)+128)
 	dst = append(dst, `{"userList":[`...)
 	for i, name := range r.UserList {
 		if i > 0 {

@@ -41,7 +41,7 @@ type AgentCredentials struct {
 // readCredentials reads a file that writeCredentials wrote.
 func readCredentials(path string) (Credentials, error) {
 	var c Credentials
-	text, err := os.ReadFile(path)
+	text, err := os.ReadFile(path) //nolint:gosec // the operator names the file
 	if err != nil {
 		return c, err
 	}

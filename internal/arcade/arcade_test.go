@@ -318,7 +318,11 @@ func TestStreamsEnd(t *testing.T) {
 	for _, b := range bodies {
 		w.must(b.Close())
 	}
+	closed := time.Now()
 	w.eventually("the goroutines are gone", func() bool { return runtime.NumGoroutine() <= before+10 })
+	if took := time.Since(closed); took > stillHere/2 {
+		t.Errorf("the streams ended after %s: at their next word, not when the pages went", took)
+	}
 }
 
 // A session that the service no longer knows is over for its page.

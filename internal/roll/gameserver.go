@@ -51,7 +51,10 @@ func (s *Service) Boot(ctx context.Context, server *GameServer, bootID string) (
 func (s *Service) endOtherBoots(ctx context.Context, gameServer, bootID string) (ended int, err error) {
 	return s.endPicked(ctx, endPicked{
 		filter: rollcall.SessionFilter{GameServer: gameServer}, size: endLimit,
-		which: func(l *rollcall.Session) bool { return l.BootID != bootID },
+		which: func(l *rollcall.Session) bool {
+			current, err := s.sessions.CurrentBoot(ctx, gameServer) // a newer boot may have begun
+			return err == nil && l.BootID != bootID && l.BootID != current
+		},
 		ending: func() Ending {
 			return Ending{At: s.now(), Reason: rollcall.EndServerLost, By: "game server " + gameServer}
 		},

@@ -248,7 +248,8 @@ type Events interface {
 	// Pending returns at most limit events of a game server that are not
 	// acknowledged, with Seq above after, by Seq.
 	Pending(ctx context.Context, gameServer string, after int64, limit int) ([]rollcall.Receipt, error)
-	// PendingOf returns those of some sessions, in no order.
+	// PendingOf returns the events of some sessions whose game has not ended,
+	// acknowledged or not, in no order.
 	PendingOf(ctx context.Context, gameServer string, sessionIDs []string) ([]rollcall.Receipt, error)
 	// Await returns a channel that is closed when the game server may have an
 	// event that was not there when Await was called.

@@ -37,7 +37,7 @@ type Open func(t *testing.T, now func() time.Time) Backend
 // Run runs the suite.
 func Run(t *testing.T, open Open) {
 	for _, tests := range []map[string]func(*testing.T, *fixture){
-		ofDirectory, ofLive, ofLaunches, ofEnds, ofEvents, ofOutbox, ofAnnounce, ofNonces, ofHistory, ofDeliveries, ofAll,
+		ofDirectory, ofLive, ofLaunches, ofEnds, ofEvents, ofKicks, ofOutbox, ofAnnounce, ofNonces, ofHistory, ofDeliveries, ofAll,
 	} {
 		for name, test := range tests {
 			t.Run(name, func(t *testing.T) {

@@ -277,6 +277,9 @@ func (l *life) report(out io.Writer, measured [][]sample) {
 	for i, step := range lifeSteps {
 		samples := measured[i]
 		p99 := medianTime(samples, func(s sample) time.Duration { return s.p99 }).String()
+		if samples[0].p99 == 0 { // it is no call that is waited for
+			p99 = "–"
+		}
 		rows = append(rows, []string{
 			step.name, figureOf(samples, sample.perSecond).show(0), figureOf(samples, sample.micros).show(1), p99,
 		})

@@ -39,7 +39,7 @@ check   requests/s and CPU of a check, against a floor that   -                 
         reads the body and writes a fixed answer (the default)
 life    launches, starts, heartbeats, ends and kicks, with    sessions of        2
         every change on the disk (--sync full)                a round, 16000
-sessions  memory of N live sessions, and what they do to a    sessions,      10-15
+sessions  memory of N live sessions, and what they do to a    sessions,       6-10
         check, to the list of who is online, to heartbeats,   1000000
         to a restart and to a kick of them all
 streams  memory and CPU of N idle event streams, and how soon  streams,          1

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"log/slog"
+	"runtime"
 	"time"
 
 	"github.com/rollcall-server/rollcall/internal/live"
@@ -160,6 +161,9 @@ func (w *writer) gather() []*change {
 			return nil
 		}
 	}
+	// Those whom the last commit has answered come again: on one processor they
+	// have not run yet, and each would get a commit of its own.
+	runtime.Gosched()
 	for len(w.waiting) < waitLimit {
 		select {
 		case c := <-w.queue:

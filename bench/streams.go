@@ -35,11 +35,7 @@ func runStreams(ctx context.Context, o options, dir string, out io.Writer) (err 
 		return err
 	}
 	defer func() { err = errors.Join(err, n.stop()) }()
-	names := make([]string, streamKicks)
-	for i := range names {
-		names[i] = fmt.Sprintf("player%03d", i)
-	}
-	agent, token, err := n.play(ctx, names)
+	agent, token, err := n.play(ctx, kickNames())
 	if err != nil {
 		return err
 	}
@@ -48,63 +44,95 @@ func runStreams(ctx context.Context, o options, dir string, out io.Writer) (err 
 		return err
 	}
 	defer kicked.close()
+	s := streaming{node: n, o: o, agent: agent, kicked: kicked}
+	if err := s.measure(ctx); err != nil {
+		return err
+	}
+	s.report(out)
+	return nil
+}
+
+// kickNames are the members that are kicked, one after the other.
+func kickNames() []string {
+	names := make([]string, streamKicks)
+	for i := range names {
+		names[i] = fmt.Sprintf("player%03d", i)
+	}
+	return names
+}
+
+// A streaming is one measurement of streams, and what was found.
+type streaming struct {
+	node   *node
+	o      options
+	agent  *signer
+	kicked *stream
+
+	before, after memory
+	opened, idle  sample
+	alone, among  figure
+}
+
+func (s *streaming) measure(ctx context.Context) (err error) {
+	names := kickNames()
 	tokens := make([]string, streamServers)
 	for i := range tokens {
-		if tokens[i], err = n.gameServer(ctx, fmt.Sprintf("games-%d", i)); err != nil {
+		if tokens[i], err = s.node.gameServer(ctx, fmt.Sprintf("games-%d", i)); err != nil {
 			return err
 		}
 	}
-	before, err := n.memory(ctx)
+	if s.before, err = s.node.memory(ctx); err != nil {
+		return err
+	}
+	if s.alone, err = timeKicks(ctx, s.kicked, s.agent, names[:streamKicks/2]); err != nil {
+		return err
+	}
+	s.o.tell("opening %d streams", s.o.n)
+	streams, opened, err := s.node.openStreams(ctx, tokens)
+	defer closeStreams(streams)
 	if err != nil {
 		return err
 	}
-	alone, err := timeKicks(ctx, kicked, agent, names[:streamKicks/2])
-	if err != nil {
+	s.opened = opened
+	if s.after, err = s.node.memory(ctx); err != nil {
 		return err
 	}
-	o.tell("opening %d streams", o.n)
-	streams, opened, err := n.openStreams(ctx, tokens)
-	defer func() {
-		for _, s := range streams {
-			if s != nil {
-				s.close()
-			}
-		}
-	}()
-	if err != nil {
+	s.o.tell("idle for %s", idleFor)
+	if s.idle, err = watched(s.node.process, s.o.n, func() error { return idle(ctx) }); err != nil {
 		return err
 	}
-	after, err := n.memory(ctx)
-	if err != nil {
-		return err
+	s.among, err = timeKicks(ctx, s.kicked, s.agent, names[streamKicks/2:])
+	return err
+}
+
+func idle(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+	case <-time.After(idleFor):
 	}
-	o.tell("idle for %s", idleFor)
-	idle, err := watched(n.process, o.n, func() error {
-		select {
-		case <-ctx.Done():
-		case <-time.After(idleFor):
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	among, err := timeKicks(ctx, kicked, agent, names[streamKicks/2:])
-	if err != nil {
-		return err
-	}
-	each := func(a, b int) string { return number(float64(b-a)/float64(o.n), 0) + " bytes a stream" }
-	fmt.Fprintf(out, "%s idle event streams of %d game servers on one node.\n\n", number(float64(o.n), 0), streamServers)
-	table(out, "what|figure",
-		[]string{"memory: resident", each(before.rss, after.rss) + ", " + megabytes(after.rss)},
-		[]string{"of it live heap, after a collection", each(before.live, after.live)},
-		[]string{"of it goroutines' stacks", each(before.stacks, after.stacks)},
-		[]string{"opening them", number(opened.perSecond(), 0) + "/s"},
-		[]string{"CPU while they are idle", fmt.Sprintf("%.1f %% of a core", 100*idle.cpu.Seconds()/idle.took.Seconds())},
-		[]string{"from the call that kicks to the event, one stream", alone.show(2) + " ms"},
-		[]string{fmt.Sprintf("the same, among %s streams", number(float64(o.n), 0)), among.show(2) + " ms"})
-	fmt.Fprintf(out, "\nKicks: median (and extremes) of %d, `--sync full`. The kernel's buffers are not in the memory.\n", streamKicks/2)
 	return nil
+}
+
+func closeStreams(streams []*stream) {
+	for _, s := range streams {
+		if s != nil {
+			s.close()
+		}
+	}
+}
+
+func (s *streaming) report(out io.Writer) {
+	each := func(a, b int) string { return number(float64(b-a)/float64(s.o.n), 0) + " bytes a stream" }
+	fmt.Fprintf(out, "%s idle event streams of %d game servers on one node.\n\n", number(float64(s.o.n), 0), streamServers)
+	table(out, "what|figure",
+		[]string{"memory: resident", each(s.before.rss, s.after.rss) + ", " + megabytes(s.after.rss)},
+		[]string{"of it live heap, after a collection", each(s.before.live, s.after.live)},
+		[]string{"of it goroutines' stacks", each(s.before.stacks, s.after.stacks)},
+		[]string{"opening them", number(s.opened.perSecond(), 0) + "/s"},
+		[]string{"CPU while they are idle", fmt.Sprintf("%.1f %% of a core", 100*s.idle.cpu.Seconds()/s.idle.took.Seconds())},
+		[]string{"from the call that kicks to the event, one stream", s.alone.show(2) + " ms"},
+		[]string{fmt.Sprintf("the same, among %s streams", number(float64(s.o.n), 0)), s.among.show(2) + " ms"})
+	fmt.Fprintf(out, "\nKicks: median (and extremes) of %d, `--sync full`. The kernel's buffers are not in the memory.\n", streamKicks/2)
 }
 
 // allowFiles lets this process and its children have so many files open.

@@ -2,6 +2,7 @@ package rollcall
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -117,6 +118,27 @@ func (f *SessionFilter) Picks(s *Session) bool {
 		}
 	}
 	return true
+}
+
+// String says in words what the filter picks, such as "agent a1, game g1".
+func (f *SessionFilter) String() string {
+	var texts []string
+	for _, pair := range [][2]string{
+		{"session", f.SessionID},
+		{"agent", f.AgentID},
+		{"member", f.Username},
+		{"game", f.GameCode},
+		{"currency", f.Currency},
+		{"game server", f.GameServer},
+	} {
+		if pair[1] != "" {
+			texts = append(texts, pair[0]+" "+pair[1])
+		}
+	}
+	if len(texts) == 0 {
+		return "all sessions"
+	}
+	return strings.Join(texts, ", ")
 }
 
 // A SessionCount is how many live sessions share all that is named; what is

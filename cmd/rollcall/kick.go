@@ -28,7 +28,7 @@ func newKick() *cobra.Command {
 			head: "ID\tAT\tBY\tSTATE\tENDED\tOF\tACKNOWLEDGED\tWHICH",
 			row: func(k rollcall.Kick) []any {
 				p := k.Progress
-				return []any{k.ID, at(k.At), k.By, k.State, p.Ended, k.Matched, p.Acknowledged, which(k.Filter)}
+				return []any{k.ID, at(k.At), k.By, k.State, p.Ended, k.Matched, p.Acknowledged, k.Filter.String()}
 			},
 		}.command(),
 		newKickShow(),
@@ -43,30 +43,9 @@ func showKick(w io.Writer, k rollcall.Kick) {
 	if k.PerSecond > 0 {
 		rate = strconv.Itoa(k.PerSecond)
 	}
-	fields(w, "kick", k.ID, "state", k.State, "by", k.By, "which", which(k.Filter), "reason", k.Reason, "why", k.Why,
+	fields(w, "kick", k.ID, "state", k.State, "by", k.By, "which", k.Filter.String(), "reason", k.Reason, "why", k.Why,
 		"message", k.Message, "per second", rate, "matched", k.Matched, "ended", k.Progress.Ended, "delivered", k.Progress.Delivered,
 		"acknowledged", k.Progress.Acknowledged, "settled", k.Progress.Settled, "begun", at(k.At), "finished", at(k.FinishedAt))
-}
-
-// which says in words what a filter picks.
-func which(f rollcall.SessionFilter) string {
-	var texts []string
-	for _, pair := range [][2]string{
-		{"session", f.SessionID},
-		{"agent", f.AgentID},
-		{"member", f.Username},
-		{"game", f.GameCode},
-		{"currency", f.Currency},
-		{"game server", f.GameServer},
-	} {
-		if pair[1] != "" {
-			texts = append(texts, pair[0]+" "+pair[1])
-		}
-	}
-	if len(texts) == 0 {
-		return "all sessions"
-	}
-	return strings.Join(texts, ", ")
 }
 
 // A kickStart is one run of the command: what it asks for, and how.
@@ -139,7 +118,7 @@ func (k *kickStart) run(ctx context.Context) error {
 		return printJSON(k.cmd.OutOrStdout(), out)
 	}
 	if out.Kick == nil {
-		fmt.Fprintf(k.cmd.OutOrStdout(), "It would end %s (%s).\n", sessions(out.Matched), which(k.in.Filter))
+		fmt.Fprintf(k.cmd.OutOrStdout(), "It would end %s (%s).\n", sessions(out.Matched), k.in.Filter.String())
 		return nil
 	}
 	showKick(k.cmd.OutOrStdout(), *out.Kick)
@@ -164,7 +143,7 @@ func (k *kickStart) ask(ctx context.Context) error {
 	if out.Matched <= 1 {
 		return nil
 	}
-	fmt.Fprintf(k.cmd.ErrOrStderr(), "This ends %s (%s). Go on? [y/N] ", sessions(out.Matched), which(k.in.Filter))
+	fmt.Fprintf(k.cmd.ErrOrStderr(), "This ends %s (%s). Go on? [y/N] ", sessions(out.Matched), k.in.Filter.String())
 	answer, err := readLine(ctx, k.cmd.InOrStdin())
 	if err != nil {
 		return err

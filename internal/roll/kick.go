@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -160,25 +159,10 @@ func (s *Service) kickable(ctx context.Context, f rollcall.SessionFilter) (err e
 }
 
 func kickDetail(p *KickParams) string {
-	f := &p.Filter
-	parts := []string{}
-	for _, pair := range [][2]string{
-		{"session", f.SessionID},
-		{"agent", f.AgentID},
-		{"member", f.Username},
-		{"game", f.GameCode},
-		{"currency", f.Currency},
-		{"game server", f.GameServer},
-		{"because", p.Why},
-	} {
-		if pair[1] != "" {
-			parts = append(parts, pair[0]+" "+pair[1])
-		}
+	if p.Why == "" {
+		return p.Filter.String()
 	}
-	if p.All {
-		parts = append(parts, "all sessions")
-	}
-	return strings.Join(parts, ", ")
+	return p.Filter.String() + ", because " + p.Why
 }
 
 // beginKick stores a kick that goes on in Run. What one step can do is done here.

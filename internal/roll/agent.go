@@ -3,7 +3,6 @@ package roll
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -140,11 +139,10 @@ func (s *Service) DeleteAgent(ctx context.Context, actor, id string) error {
 	if len(members) > 0 {
 		return fmt.Errorf("agent %q: %w: it has members", id, rollcall.ErrInUse)
 	}
-	err = s.directory.Agents().Delete(ctx, s.entry(actor, "agent.delete", id, ""), id)
-	if err != nil && !errors.Is(err, rollcall.ErrNotFound) {
+	if err := s.directory.Agents().Delete(ctx, s.entry(actor, "agent.delete", id, ""), id); err != nil {
 		return named("agent", id, err)
 	}
-	return errors.Join(namedIf("agent", id, err), s.endBlocked(ctx, actor, id)) // of demos, which need no member
+	return s.endBlocked(ctx, actor, id) // of demos, which need no member
 }
 
 // Agent returns an agent, or rollcall.ErrNotFound.

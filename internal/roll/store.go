@@ -275,7 +275,8 @@ type Events interface {
 	// or rollcall.ErrNotFound.
 	Kick(ctx context.Context, id string) (rollcall.Kick, error)
 	// Kicks returns at most limit kicks with an ID below before ("": the newest),
-	// newest first, with their Progress; only running ones, where running is set.
+	// newest first, with their Progress; where running is set, only running ones,
+	// and without it: who goes on with them need not wait for the counting.
 	Kicks(ctx context.Context, before string, running bool, limit int) ([]rollcall.Kick, error)
 	// Receipts returns at most limit receipts of a kick with Seq above after.
 	Receipts(ctx context.Context, kickID string, after int64, limit int) ([]rollcall.Receipt, error)

@@ -97,12 +97,7 @@ func (h *history) pickDeliveries(which func(*rollcall.WebhookDelivery) bool) []r
 func (h *history) PruneDeliveries(_ context.Context, before time.Time, limit int) (int, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	pruned := 0
-	for id, d := range h.sends {
-		if pruned < limit && !d.DeadAt.IsZero() && d.CreatedAt.Before(before) {
-			delete(h.sends, id)
-			pruned++
-		}
-	}
-	return pruned, nil
+	return prune(h.sends, limit, func(d rollcall.WebhookDelivery) bool {
+		return !d.DeadAt.IsZero() && d.CreatedAt.Before(before)
+	}), nil
 }

@@ -43,14 +43,18 @@ func (h *history) Request(_ context.Context, logUUID string) (rollcall.RequestRe
 func (h *history) Prune(_ context.Context, before time.Time, limit int) (int, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	pruned := 0
-	for id, r := range h.of {
-		if pruned < limit && r.At.Before(before) {
-			delete(h.of, id)
+	return prune(h.of, limit, func(r rollcall.RequestRecord) bool { return r.At.Before(before) }), nil
+}
+
+// prune removes at most limit values that are old and returns how many.
+func prune[K comparable, V any](from map[K]V, limit int, old func(V) bool) (pruned int) {
+	for key, value := range from {
+		if pruned < limit && old(value) {
+			delete(from, key)
 			pruned++
 		}
 	}
-	return pruned, nil
+	return pruned
 }
 
 func (h *history) Ping(ctx context.Context) error { return ctx.Err() }
@@ -114,12 +118,5 @@ func (h *history) pick(which func(*rollcall.EndedSession) bool) []rollcall.Ended
 func (h *history) PruneEnded(_ context.Context, before time.Time, limit int) (int, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	pruned := 0
-	for id, e := range h.ended {
-		if pruned < limit && e.EndedAt.Before(before) {
-			delete(h.ended, id)
-			pruned++
-		}
-	}
-	return pruned, nil
+	return prune(h.ended, limit, func(e rollcall.EndedSession) bool { return e.EndedAt.Before(before) }), nil
 }

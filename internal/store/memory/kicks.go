@@ -88,7 +88,9 @@ func (s *sessions) Kicks(_ context.Context, before string, running bool, limit i
 	kicks := []rollcall.Kick{}
 	for _, k := range s.kicks {
 		if (before == "" || k.ID < before) && (!running || k.State == rollcall.KickRunning) {
-			k.Progress = s.progress(k.ID)
+			if !running {
+				k.Progress = s.progress(k.ID)
+			}
 			kicks = append(kicks, k)
 		}
 	}
@@ -112,19 +114,10 @@ func (s *sessions) Receipts(_ context.Context, kickID string, after int64, limit
 func (s *sessions) PruneEvents(_ context.Context, before time.Time, limit int) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	pruned := 0
-	for seq, r := range s.receipts {
-		if pruned < limit && r.QueuedAt.Before(before) {
-			delete(s.receipts, seq)
-			pruned++
-		}
-	}
-	for id, k := range s.kicks {
-		if pruned < limit && k.At.Before(before) && k.State != rollcall.KickRunning {
-			delete(s.kicks, id)
-			pruned++
-		}
-	}
+	pruned := prune(s.receipts, limit, func(r rollcall.Receipt) bool { return r.QueuedAt.Before(before) })
+	pruned += prune(s.kicks, limit-pruned, func(k rollcall.Kick) bool {
+		return k.At.Before(before) && k.State != rollcall.KickRunning
+	})
 	if pruned < limit { // none is left
 		s.book.ForgetBefore(before, s.now().Add(-roll.MaxLifetime))
 	}

@@ -115,12 +115,14 @@ func (s *sessions) Kick(ctx context.Context, id string) (rollcall.Kick, error) {
 }
 
 func (s *sessions) Kicks(ctx context.Context, before string, running bool, limit int) ([]rollcall.Kick, error) {
-	which := ""
-	if running {
-		which = ` AND running = 1`
-	}
 	before = cmp.Or(before, above)
-	return s.kicks(ctx, "list kicks", `SELECT id, doc FROM kicks WHERE id < $1`+which+` ORDER BY id DESC LIMIT $2`, before, max(0, limit))
+	if !running {
+		return s.kicks(ctx, "list kicks", `SELECT id, doc FROM kicks WHERE id < $1 ORDER BY id DESC LIMIT $2`, before, max(0, limit))
+	}
+	kicks := []rollcall.Kick{}
+	err := docs(ctx, s.db, "list running kicks", decoded(func(_ int64, k rollcall.Kick) { kicks = append(kicks, k) }),
+		`SELECT 0, doc FROM kicks WHERE id < $1 AND running = 1 ORDER BY id DESC LIMIT $2`, before, max(0, limit))
+	return kicks, err
 }
 
 // above is beyond every ID, which is ASCII.

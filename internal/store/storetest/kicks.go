@@ -111,6 +111,9 @@ func testFinishKick(t *testing.T, f *fixture) {
 	want.State, want.FinishedAt = rollcall.KickAborted, f.now
 	_, err = f.Sessions.KickState(t.Context(), "none")
 	wantErr(t, err, rollcall.ErrNotFound)
+	running, err := f.Sessions.Kicks(t.Context(), "", true, 10)
+	must(t, err)
+	wantSame(t, "running", running, []rollcall.Kick{*k}) // what it has ended is not counted
 	state, err := f.Sessions.KickState(t.Context(), k.ID)
 	must(t, err)
 	wantSame(t, "state", state, rollcall.KickRunning)
@@ -130,7 +133,7 @@ func testFinishKick(t *testing.T, f *fixture) {
 	must(t, err)
 	want.Progress.Ended = 2
 	wantSame(t, "kick", got, want)
-	running, err := f.Sessions.Kicks(t.Context(), "", true, 10)
+	running, err = f.Sessions.Kicks(t.Context(), "", true, 10)
 	must(t, err)
 	if len(running) != 0 {
 		t.Errorf("running: %+v", running)

@@ -212,8 +212,10 @@ func (o *outbox) forget(through int64) {
 	}
 }
 
-// Changes returns at most limit changes of the outbox behind after.
-func (b *Book) Changes(after int64, limit int) []roll.Change {
+// Changes returns at most limit changes of the outbox, which has one lane,
+// behind after.
+func (b *Book) Changes(from roll.Position, limit int) []roll.Change {
+	after := from.Of(0)
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	changes := b.outbox.changes
@@ -222,6 +224,18 @@ func (b *Book) Changes(after int64, limit int) []roll.Change {
 		at++
 	}
 	return slices.Clone(changes[at:min(len(changes), at+limit)])
+}
+
+// scanLimit is how many sessions a Scan returns at once.
+const scanLimit = 10_000
+
+// Scan is roll.Live's Scan, by ID.
+func (b *Book) Scan(filter rollcall.SessionFilter, from string, now time.Time) (some []rollcall.Session, next string) {
+	some = b.List(filter, from, scanLimit, now)
+	if len(some) == scanLimit {
+		next = some[scanLimit-1].ID
+	}
+	return some, next
 }
 
 // marks remember who has been kicked and when, for as long as a session of

@@ -12,8 +12,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/rollcall-server/rollcall"
 )
 
@@ -269,9 +267,9 @@ func (s *Service) announced(ctx context.Context, server *GameServer, bootID stri
 }
 
 func checkAnnounced(s *rollcall.Session) error {
-	id, err := uuid.Parse(s.ID)
+	home, ok := HomeOfSession(s.ID)
 	switch {
-	case err != nil || id.Version() != 7 || id.String() != s.ID:
+	case !ok || s.Username != "" && home != HomeOf(s.AgentID, s.Username):
 		return invalid("id", "one that Start gave")
 	case s.Username != "" && !rollcall.ValidUsername(s.Username), s.Username == "" && s.Mode != rollcall.ModeDemo:
 		return invalid("username", "1 to 25 ASCII letters or digits")

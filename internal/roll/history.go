@@ -85,14 +85,14 @@ const (
 // A handover takes changes from the outbox to the history and to the webhooks.
 type handover struct {
 	room   chan struct{} // holds an element while somebody is at it
-	after  int64
+	after  Position
 	passed []passed
 }
 
-// passed is up to which Seq the outbox was handed on, and when.
+// passed is how far the outbox was handed on, and when.
 type passed struct {
-	seq int64
-	at  time.Time
+	to Position
+	at time.Time
 }
 
 // handOnPatience is how long an operator's query waits for what has just ended to
@@ -124,15 +124,16 @@ func (s *Service) handOn(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if len(changes) > 0 {
-			if err := s.handOnSome(ctx, changes); err != nil {
-				return err
-			}
-			h.after = changes[len(changes)-1].Seq
-			h.passed = append(h.passed, passed{h.after, s.now()})
-		}
-		if len(changes) < handOnLimit { // what comes meanwhile is for the next
+		if len(changes) == 0 {
 			return s.forgetPassed(ctx)
+		}
+		if err := s.handOnSome(ctx, changes); err != nil {
+			return err
+		}
+		h.after = h.after.Past(changes)
+		h.passed = append(h.passed, passed{h.after, s.now()})
+		if err := s.forgetPassed(ctx); err != nil {
+			return err
 		}
 	}
 	return ctx.Err()
@@ -164,10 +165,10 @@ func (s *Service) handOnSome(ctx context.Context, changes []Change) error {
 // forgetPassed has the outbox forget what was handed on long enough ago.
 func (s *Service) forgetPassed(ctx context.Context) error {
 	h := &s.handover
-	var through int64
+	var through Position
 	n := 0
 	for n < len(h.passed) && s.now().Sub(h.passed[n].at) >= outboxMemory {
-		through = h.passed[n].seq
+		through = h.passed[n].to
 		n++
 	}
 	if n == 0 {
@@ -183,6 +184,9 @@ func (s *Service) forgetPassed(ctx context.Context) error {
 // runHandover hands on what ends until ctx does.
 func (s *Service) runHandover(ctx context.Context) {
 	for pause(ctx, handOnEvery) {
+		if !s.leads(ctx, "handover", leadFor) {
+			continue
+		}
 		if err := s.handOn(ctx); err != nil && ctx.Err() == nil {
 			s.log.LogAttrs(ctx, slog.LevelError, "history: sessions wait in the outbox", slog.Any("error", err))
 			pause(ctx, sweepAgain)

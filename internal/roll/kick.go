@@ -261,6 +261,8 @@ const (
 	// kickEvery is when kicks are looked for that nobody told of: those of
 	// another process, and those of agents that were blocked half.
 	kickEvery = 10 * time.Second
+	// kickLead is how long a kick stands still whose process died.
+	kickLead = 15 * time.Second
 )
 
 // runKicks goes on with the kicks that are running, each on its own, until ctx
@@ -272,7 +274,9 @@ func (s *Service) runKicks(ctx context.Context) {
 	tick := time.NewTicker(kickEvery)
 	defer tick.Stop()
 	for ctx.Err() == nil {
-		s.tryKicks(ctx, "end sessions of blocked agents", s.endBlockedAgain)
+		if s.leads(ctx, "blocked agents", 2*kickEvery) {
+			s.tryKicks(ctx, "end sessions of blocked agents", s.endBlockedAgain)
+		}
 		s.tryKicks(ctx, "list kicks", func(ctx context.Context) error {
 			return s.eachRunning(ctx, func(k rollcall.Kick) {
 				if !under.add(k.ID) {
@@ -321,10 +325,15 @@ func (s *Service) tryKicks(ctx context.Context, what string, do func(context.Con
 }
 
 // runKick ends the sessions that a kick picks and that began before it, as fast
-// as it may, until there is none or the kick is aborted.
+// as it may, until there is none or the kick is aborted. Of the processes that
+// share the stores one does it.
 func (s *Service) runKick(ctx context.Context, k rollcall.Kick) error {
+	if leads, err := s.sessions.Lead(ctx, "kick "+k.ID, kickLead); err != nil || !leads {
+		return err
+	}
 	size, every := pace(k.PerSecond)
-	begun := s.now()
+	begun, led := s.now(), s.now()
+	lost := false
 	_, err := s.endPicked(ctx, endPicked{
 		filter: k.Filter, size: size,
 		which:  func(l *rollcall.Session) bool { return !l.StartedAt.After(k.At) },
@@ -333,12 +342,18 @@ func (s *Service) runKick(ctx context.Context, k rollcall.Kick) error {
 			if !pause(ctx, every-s.now().Sub(begun)) {
 				return false, ctx.Err()
 			}
-			begun = s.now()
+			if begun = s.now(); begun.Sub(led) > kickLead/3 {
+				led = begun
+				leads, err := s.sessions.Lead(ctx, "kick "+k.ID, kickLead)
+				if lost = !leads; err != nil || lost {
+					return false, err
+				}
+			}
 			state, err := s.sessions.KickState(ctx, k.ID)
 			return state == rollcall.KickRunning, err
 		},
 	})
-	if err != nil {
+	if err != nil || lost {
 		return err
 	}
 	_, err = s.sessions.FinishKick(ctx, k.ID, rollcall.KickDone, s.now())
@@ -348,7 +363,7 @@ func (s *Service) runKick(ctx context.Context, k rollcall.Kick) error {
 const (
 	// endLimit is how many sessions end in one step.
 	endLimit = 1000
-	// pickLimit is how many are looked for at once.
+	// pickLimit bounds how many a member may have.
 	pickLimit = 10 * endLimit
 )
 
@@ -368,12 +383,11 @@ func (s *Service) endPicked(ctx context.Context, e endPicked) (ended int, err er
 		return 0, err // without a look at every session
 	}
 	first := true
-	for after := ""; ; {
-		list, err := s.Sessions(ctx, e.filter, after, pickLimit)
-		if err != nil || len(list) == 0 {
+	for from := ""; ; {
+		list, next, err := s.scan(ctx, e.filter, from)
+		if err != nil {
 			return ended, err
 		}
-		after = list[len(list)-1].ID
 		list = slices.DeleteFunc(list, func(l rollcall.Session) bool { return !e.which(&l) })
 		for some := range slices.Chunk(list, e.size) {
 			if !first && e.goOn != nil {
@@ -389,7 +403,19 @@ func (s *Service) endPicked(ctx context.Context, e endPicked) (ended int, err er
 			s.logEnds(ctx, gone)
 			ended += len(gone)
 		}
+		if from = next; from == "" {
+			return ended, nil
+		}
 	}
+}
+
+// scan is Live's Scan, which a filter of few sessions does not need.
+func (s *Service) scan(ctx context.Context, f rollcall.SessionFilter, from string) ([]rollcall.Session, string, error) {
+	if f.SessionID != "" || f.Username != "" {
+		list, err := s.Sessions(ctx, f, "", pickLimit)
+		return list, "", err
+	}
+	return s.sessions.Scan(ctx, f, from, s.now())
 }
 
 func idsOf(list []rollcall.Session) []string {

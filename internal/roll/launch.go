@@ -2,9 +2,6 @@ package roll
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -47,12 +44,12 @@ func (s *Service) OpenGame(ctx context.Context, c Caller, p LaunchParams) (launc
 		return "", "", err
 	}
 	session.Mode = modeOf(game, p.Launch)
-	token := rand.Text()
+	token := newLaunchToken(HomeOf(session.AgentID, session.Username))
 	if launchURL, err = s.urlOf(game, token); err != nil {
 		return "", "", err
 	}
 	now := s.now()
-	l := Launch{Key: launchKey(token), Session: session, CreatedAt: now, ExpiresAt: now.Add(LaunchTTL)}
+	l := Launch{Key: LaunchKey(token), Session: session, CreatedAt: now, ExpiresAt: now.Add(LaunchTTL)}
 	return launchURL, session.Mode, s.sessions.AddLaunch(ctx, l)
 }
 
@@ -132,12 +129,6 @@ func (s *Service) urlOf(game *rollcall.Game, token string) (string, error) {
 	return u.String(), nil
 }
 
-// launchKey is how the stores know a launch token: who reads them cannot use it.
-func launchKey(token string) string {
-	sum := sha256.Sum256([]byte(token))
-	return base64.RawURLEncoding.EncodeToString(sum[:])
-}
-
 // Start begins the session of a launch for a game server (spec 6.4). When it
 // returns, the session is durable and seen by every check. The same token, game
 // server and boot get the same session again, while it is active. heartbeat is
@@ -149,7 +140,7 @@ func (s *Service) Start(ctx context.Context, server *GameServer, bootID, token s
 	if err := s.checkBoot(ctx, server.ID, bootID); err != nil {
 		return rollcall.Session{}, 0, err
 	}
-	launch, err := s.sessions.Launch(ctx, launchKey(token))
+	launch, err := s.sessions.Launch(ctx, LaunchKey(token))
 	if err != nil {
 		return rollcall.Session{}, 0, err
 	}
@@ -164,7 +155,7 @@ func (s *Service) Start(ctx context.Context, server *GameServer, bootID, token s
 		return rollcall.Session{}, 0, err
 	}
 	started, err := s.sessions.Start(ctx, Start{
-		LaunchKey: launch.Key, Session: s.begin(launch.Session, server, bootID, game),
+		LaunchKey: launch.Key, Session: s.begin(&launch, server, bootID, game),
 		Limits: agent.Limits, Tell: agent.WebhookURL != "",
 	})
 	if err != nil {
@@ -193,9 +184,11 @@ func (s *Service) mayStart(ctx context.Context, session *rollcall.Session) (*Age
 }
 
 // begin completes the session of a launch.
-func (s *Service) begin(session rollcall.Session, server *GameServer, bootID string, game *rollcall.Game) rollcall.Session {
+func (s *Service) begin(launch *Launch, server *GameServer, bootID string, game *rollcall.Game) rollcall.Session {
 	now, lease := s.now(), s.leaseOf(game)
-	session.ID, session.GameServer, session.BootID = newID(), server.ID, bootID
+	home, _ := HomeOfLaunch(launch.Key) // the launch was found by it
+	session := launch.Session
+	session.ID, session.GameServer, session.BootID = NewSessionID(s.idTime(now), home), server.ID, bootID
 	session.LeaseSeconds = int(lease / time.Second)
 	session.StartedAt, session.SeenAt = now, now
 	session.EndsAt = now.Add(s.lifetimeOf(game))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -38,7 +39,7 @@ type Options struct {
 	RequestRetention, SessionRetention, EventRetention time.Duration
 	// Webhooks sends webhooks; nil: one that sends to public addresses only.
 	Webhooks *webhook.Sender
-	// Now is the clock; nil: time.Now.
+	// Now is the clock; nil: that of the Stores.
 	Now func() time.Time
 	// Log gets what no caller is told; nil: slog.Default.
 	Log *slog.Logger
@@ -63,6 +64,7 @@ type Service struct {
 	online   sync.Map      // of *onlineList by agent
 	kicks    chan struct{} // has an element where a kick is to be run
 	handover handover
+	lastID   atomic.Int64 // Unix µs, see idTime
 }
 
 // New makes a Service.
@@ -88,10 +90,12 @@ func New(o Options) *Service {
 	if s.webhooks == nil {
 		s.webhooks = webhook.New(webhook.Options{})
 	}
-	if o.Now == nil {
-		o.Now = time.Now
+	for _, otherwise := range []func() time.Time{o.Stores.Now, time.Now} {
+		if o.Now == nil {
+			o.Now = otherwise
+		}
 	}
-	s.now = func() time.Time { return o.Now().UTC() } // as it is to be shown
+	s.now = func() time.Time { return o.Now().UTC().Truncate(time.Microsecond) } // as it is stored and shown
 	if s.log == nil {
 		s.log = slog.Default()
 	}
@@ -124,6 +128,9 @@ const (
 	// sweepAgain is when a sweep that failed is tried again.
 	sweepAgain = time.Second
 	sweepLimit = 4000
+	// leadFor is how long a process that died holds up work that one does for
+	// all.
+	leadFor    = 3 * time.Second
 	pruneEvery = time.Minute
 	pruneLimit = 5000
 )
@@ -145,7 +152,7 @@ func (s *Service) Run(ctx context.Context) {
 func (s *Service) runSweep(ctx context.Context) {
 	for next := sweepEvery; pause(ctx, next); {
 		next = sweepEvery
-		if !s.repeat(ctx, "expire sessions", sweepLimit, s.expireSome) {
+		if s.leads(ctx, "sweep", leadFor) && !s.repeat(ctx, "expire sessions", sweepLimit, s.expireSome) {
 			next = sweepAgain
 		}
 	}
@@ -163,12 +170,25 @@ func (s *Service) runPrune(ctx context.Context) {
 		{"prune webhooks", s.retention.events, s.history.PruneDeliveries},
 	}
 	for pause(ctx, pruneEvery) {
+		if !s.leads(ctx, "prune", 2*pruneEvery) {
+			continue
+		}
 		for _, t := range tasks {
 			s.repeat(ctx, t.what, pruneLimit, func(ctx context.Context) (int, error) {
 				return t.some(ctx, s.now().Add(-t.keep), pruneLimit)
 			})
 		}
 	}
+}
+
+// leads reports whether this process is to do work that one does for all.
+func (s *Service) leads(ctx context.Context, work string, d time.Duration) bool {
+	leads, err := s.sessions.Lead(ctx, work, d)
+	if err != nil && ctx.Err() == nil {
+		s.log.LogAttrs(ctx, slog.LevelError, "sweep", slog.String("task", "lead "+work), slog.Any("error", err))
+		pause(ctx, sweepAgain)
+	}
+	return leads
 }
 
 // repeat calls some until it has less to do than it may do at once, and reports

@@ -3,25 +3,32 @@ package roll
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/rollcall-server/rollcall"
 )
 
-// Stores are the four contracts that the rules need, split by what each must
-// guarantee; the four can be four engines. Of all methods holds:
+// Stores are the contracts that the rules need, split by what each must
+// guarantee; each can be another engine. Of all methods holds:
 //
 //   - Safe for concurrent use.
 //   - An engine that does not answer is rollcall.ErrUnavailable, wrapped with
 //     what was being done; then nothing was promised, and the same call may be
 //     made again.
-//   - The caller's clock is given as now, so that one request sees one moment.
+//   - The caller's clock is given as now, so that one request sees one moment; it
+//     is Stores.Now, and all times are whole microseconds.
 //   - What a method returns belongs to the caller, but for Table's pointers.
 type Stores struct {
 	Directory Directory
 	Sessions  Sessions
 	Nonces    Nonces
 	History   History
+	// Limits may be nil: then nothing is limited.
+	Limits Limits
+	// Now is the clock by which sessions are judged, which all processes that
+	// share the stores see alike; nil: time.Now.
+	Now func() time.Time
 }
 
 // A Directory holds what operators configure. It is durable on return, its
@@ -92,6 +99,10 @@ type Sessions interface {
 	Launches
 	Events
 	Outbox
+	// Lead reports whether this process is to do the work of that name until d
+	// from now: of all that share the store one is told so at a time. Two may be
+	// for a moment, where one of them did not answer; the work has to bear it.
+	Lead(ctx context.Context, work string, d time.Duration) (bool, error)
 	// Epoch names the store's data: it changes if they are lost.
 	Epoch(ctx context.Context) (Epoch, error)
 	// Ping reports whether the engine can read and write.
@@ -104,7 +115,9 @@ type Epoch struct {
 	BeganAt time.Time
 }
 
-// Live are the methods of Sessions that begin, keep, end and find sessions.
+// Live are the methods of Sessions that begin, keep, end and find sessions. A
+// session's ID is one of NewSessionID and its member's home, a launch's key one
+// of LaunchKey; others are of nothing.
 type Live interface {
 	// Boot makes bootID the gameServer's current boot, and acknowledges its
 	// events of sessions of other boots; it ends no session.
@@ -151,6 +164,10 @@ type Live interface {
 	// List returns at most limit active sessions that filter picks with ID
 	// greater than after, by ID.
 	List(ctx context.Context, filter rollcall.SessionFilter, after string, limit int, now time.Time) ([]rollcall.Session, error)
+	// Scan returns some active sessions that filter picks, in no order, and where
+	// to go on; begin with "", and "" is the end. One that is there all the while
+	// is returned.
+	Scan(ctx context.Context, filter rollcall.SessionFilter, from string, now time.Time) (some []rollcall.Session, next string, err error)
 	// Online returns the usernames of an agent's members with an active session
 	// at now, in no order, each once. It does not hold up the other methods.
 	Online(ctx context.Context, agentID string, now time.Time) ([]string, error)
@@ -215,7 +232,7 @@ const LaunchMemory = 10 * time.Minute
 
 // A Launch is a session that a member may begin.
 type Launch struct {
-	// Key is a hash of the token, which is not kept.
+	// Key is the token's LaunchKey; the token is not kept.
 	Key string `json:"key"`
 	// Session lacks what only the Start knows: ID, game server, boot, times.
 	Session   rollcall.Session `json:"session"`
@@ -298,19 +315,47 @@ type Marks struct {
 // A MarkEnded is a session whose game has ended.
 type MarkEnded struct{ SessionID, Note string }
 
-// An Outbox holds what has begun and ended until it has been handed on.
+// An Outbox holds what has begun and ended until it has been handed on. It has
+// one lane or several, each with Seqs of its own; all of one session is in one.
 type Outbox interface {
-	// Changes returns at most limit changes with Seq above after, by Seq.
-	Changes(ctx context.Context, after int64, limit int) ([]Change, error)
-	// Forget drops the changes up to and with Seq through.
-	Forget(ctx context.Context, through int64) error
+	// Changes returns changes behind after, of each lane by Seq, about limit at
+	// the most: none if there are none.
+	Changes(ctx context.Context, after Position, limit int) ([]Change, error)
+	// Forget drops the changes up to and with through.
+	Forget(ctx context.Context, through Position) error
+}
+
+// A Position is a place in an Outbox: a Seq of each lane. nil is the beginning;
+// lanes that it lacks are at theirs.
+type Position []int64
+
+// Of returns the Seq of a lane.
+func (p Position) Of(lane int) int64 {
+	if lane < len(p) {
+		return p[lane]
+	}
+	return 0
+}
+
+// Past returns p moved behind changes. p stays as it is.
+func (p Position) Past(changes []Change) Position {
+	p = slices.Clone(p)
+	for i := range changes {
+		c := &changes[i]
+		if missing := c.Lane + 1 - len(p); missing > 0 {
+			p = append(p, make(Position, missing)...)
+		}
+		p[c.Lane] = max(p[c.Lane], c.Seq)
+	}
+	return p
 }
 
 // A Change is a session that has begun, or ended if it has a Reason, or been
 // settled if it has SettledAt, when only ID, GameServer, SettledAt and Note are
 // set.
 type Change struct {
-	Seq int64 `json:"-"`
+	Seq  int64 `json:"-"`
+	Lane int   `json:"-"`
 	rollcall.EndedSession
 }
 

@@ -137,6 +137,16 @@ func (s *sessions) List(_ context.Context, filter rollcall.SessionFilter, after 
 	return s.book.List(filter, after, limit, now), nil
 }
 
+func (s *sessions) Scan(_ context.Context, filter rollcall.SessionFilter, from string, now time.Time) ([]rollcall.Session, string, error) {
+	some, next := s.book.Scan(filter, from, now)
+	return some, next, nil
+}
+
+// Lead says yes: no other process shares the store.
+func (s *sessions) Lead(ctx context.Context, _ string, _ time.Duration) (bool, error) {
+	return ctx.Err() == nil, ctx.Err()
+}
+
 func (s *sessions) Online(_ context.Context, agentID string, now time.Time) ([]string, error) {
 	return s.book.Online(agentID, now), nil
 }
@@ -185,14 +195,14 @@ func (s *sessions) Mark(_ context.Context, gameServer string, m roll.Marks) (int
 	return acknowledged, nil
 }
 
-func (s *sessions) Changes(_ context.Context, after int64, limit int) ([]roll.Change, error) {
+func (s *sessions) Changes(_ context.Context, after roll.Position, limit int) ([]roll.Change, error) {
 	return s.book.Changes(after, limit), nil
 }
 
-func (s *sessions) Forget(_ context.Context, through int64) error {
+func (s *sessions) Forget(_ context.Context, through roll.Position) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.apply(live.Step{Through: through})
+	s.apply(live.Step{Through: through.Of(0)})
 	return nil
 }
 

@@ -77,7 +77,7 @@ func TestSeqsAreGivenOnce(t *testing.T) {
 			}
 			last = max(last, seq)
 		}
-		must(t, s.sessions.Forget(t.Context(), last))
+		must(t, s.sessions.Forget(t.Context(), roll.Position{last}))
 		for pruned := 1; pruned > 0; {
 			pruned, err = s.sessions.PruneEvents(t.Context(), time.Now().Add(time.Hour), 100)
 			must(t, err)

@@ -204,12 +204,12 @@ func removed(done sql.Result, err error) (int, error) {
 	return int(n), err
 }
 
-func (s *sessions) Changes(_ context.Context, after int64, limit int) ([]roll.Change, error) {
+func (s *sessions) Changes(_ context.Context, after roll.Position, limit int) ([]roll.Change, error) {
 	return s.book.Changes(after, limit), nil
 }
 
-func (s *sessions) Forget(ctx context.Context, through int64) error {
+func (s *sessions) Forget(ctx context.Context, through roll.Position) error {
 	return s.writer.do(ctx, "forget changes", []live.Touch{live.TouchOutbox()}, func() (live.Step, error) {
-		return live.Step{Through: through}, nil
+		return live.Step{Through: through.Of(0)}, nil
 	})
 }

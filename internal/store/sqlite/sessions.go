@@ -178,6 +178,16 @@ func (s *sessions) List(_ context.Context, filter rollcall.SessionFilter, after 
 	return s.book.List(filter, after, limit, now), nil
 }
 
+func (s *sessions) Scan(_ context.Context, filter rollcall.SessionFilter, from string, now time.Time) ([]rollcall.Session, string, error) {
+	some, next := s.book.Scan(filter, from, now)
+	return some, next, nil
+}
+
+// Lead says yes: no other process shares the store.
+func (s *sessions) Lead(ctx context.Context, _ string, _ time.Duration) (bool, error) {
+	return ctx.Err() == nil, ctx.Err()
+}
+
 func (s *sessions) Online(_ context.Context, agentID string, now time.Time) ([]string, error) {
 	return s.book.Online(agentID, now), nil
 }

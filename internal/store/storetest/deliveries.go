@@ -87,7 +87,7 @@ func (f *fixture) claims(t *testing.T, c roll.DeliveryClaim, want ...rollcall.We
 func testClaim(t *testing.T, f *fixture) {
 	few := roll.DeliveryClaim{PerAgent: 10, Limit: 10}
 	f.claims(t, few)
-	now, soon, earlier, dead := f.delivery("a1", 0), f.delivery("a1", time.Nanosecond), f.delivery("a1", -time.Second), f.delivery("a1", -time.Hour)
+	now, soon, earlier, dead := f.delivery("a1", 0), f.delivery("a1", time.Microsecond), f.delivery("a1", -time.Second), f.delivery("a1", -time.Hour)
 	dead.DeadAt = f.now
 	f.deliver(t, now, soon, earlier, dead)
 	f.claims(t, roll.DeliveryClaim{PerAgent: 10})
@@ -133,7 +133,7 @@ func testClaimOnce(t *testing.T, f *fixture) {
 	var all sync.WaitGroup
 	for range 16 {
 		all.Go(func() {
-			got, err := f.History.ClaimDeliveries(context.Background(), roll.DeliveryClaim{Now: f.now, Until: f.now.Add(1), PerAgent: 2, Limit: 6})
+			got, err := f.History.ClaimDeliveries(context.Background(), roll.DeliveryClaim{Now: f.now, Until: f.now.Add(time.Microsecond), PerAgent: 2, Limit: 6})
 			if err != nil {
 				t.Error(err)
 			}

@@ -39,7 +39,7 @@ func testEnd(t *testing.T, f *fixture) {
 	end([]string{s.ID})
 	wantIDs(t, f.of(t, "player001"), other)
 	f.beat(t, "s1", []string{s.ID}, s.ID)
-	if list := f.changes(t, 0, 10); len(list) != 1 {
+	if list := f.changes(t, nil); len(list) != 1 {
 		t.Errorf("the outbox has %d ends, want 1", len(list))
 	}
 	third := f.start(t, f.session("player002"))
@@ -72,7 +72,7 @@ func testEndReasons(t *testing.T, f *fixture) {
 		must(t, err)
 		want := rollcall.EndedSession{Session: s, EndedAt: e.At, Reason: reason, By: e.By, KickID: e.KickID, Note: e.Note}
 		wantSame(t, string(reason), got, []rollcall.EndedSession{want})
-		changes := f.changes(t, 0, 100)
+		changes := f.changes(t, nil)
 		if ended++; len(changes) != ended {
 			t.Fatalf("%s: %d ends in the outbox, want %d", reason, len(changes), ended)
 		}
@@ -119,8 +119,8 @@ func testEndOneWinner(t *testing.T, f *fixture) {
 		})
 	}
 	all.Wait()
-	if won.Load() != 1 || len(f.changes(t, 0, 100)) != 1 {
-		t.Errorf("%d of 16 ends of one session won, and the outbox has %d; want 1", won.Load(), len(f.changes(t, 0, 100)))
+	if won.Load() != 1 || len(f.changes(t, nil)) != 1 {
+		t.Errorf("%d of 16 ends of one session won, and the outbox has %d; want 1", won.Load(), len(f.changes(t, nil)))
 	}
 }
 
@@ -135,8 +135,7 @@ func testEndMember(t *testing.T, f *fixture) {
 	lapsed.ExpiresAt = f.now
 	f.start(t, lapsed)
 	first, second, other := f.start(t, f.session("player001")), f.start(t, f.session("player001")), f.start(t, f.session("player002"))
-	elsewhere := f.session("player001")
-	elsewhere.AgentID = "a2"
+	elsewhere := f.at("a2", f.session("player001"))
 	f.start(t, elsewhere)
 	ended, err := f.Sessions.EndMember(t.Context(), "a1", "player001", ending, kick)
 	must(t, err)
@@ -157,7 +156,7 @@ func testEndMember(t *testing.T, f *fixture) {
 		t.Errorf("events of %v, want of those that were active", got)
 	}
 	reasons := make(map[string]rollcall.EndReason)
-	for _, c := range f.changes(t, 0, 10) {
+	for _, c := range f.changes(t, nil) {
 		reasons[c.ID] = c.Reason
 	}
 	wantSame(t, "the outbox", reasons, map[string]rollcall.EndReason{

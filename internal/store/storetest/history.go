@@ -144,12 +144,12 @@ func testEndedOf(t *testing.T, f *fixture) {
 func testEndedAround(t *testing.T, f *fixture) {
 	ctx := t.Context()
 	all := []rollcall.EndedSession{
-		f.ended("player001", 0, time.Nanosecond), // just then
+		f.ended("player001", 0, time.Microsecond), // just then
 		f.ended("player001", -time.Hour, time.Hour),
 		f.ended("player002", -time.Hour, time.Hour),
 		f.ended("player001", -24*time.Hour+time.Second, 1), // as long as may be
 		f.ended("player001", -time.Hour, 0),                // ended at that very moment
-		f.ended("player001", time.Nanosecond, time.Hour),   // began just after
+		f.ended("player001", time.Microsecond, time.Hour),  // began just after
 		f.ended("player001", -2*time.Hour, -time.Hour),
 	}
 	all[2].GameCode, all[2].Currency, all[2].GameServer, all[2].AgentID = "g2", "EUR", "s2", "a2"

@@ -62,7 +62,7 @@ func testStart(t *testing.T, f *fixture) {
 	held, err := f.Sessions.Get(t.Context(), s.ID, f.now)
 	must(t, err)
 	wantSame(t, "held", held, s)
-	if list := f.changes(t, 0, 10); len(list) != 0 {
+	if list := f.changes(t, nil); len(list) != 0 {
 		t.Errorf("the outbox has %+v: nobody asked to be told", list)
 	}
 }
@@ -113,7 +113,7 @@ func testStartRefused(t *testing.T, f *fixture) {
 	s.StartedAt = l.ExpiresAt
 	_, err = f.startFrom(t, late, s, noLimits)
 	wantErr(t, err, rollcall.ErrLaunchExpired)
-	s.StartedAt = l.ExpiresAt.Add(-time.Nanosecond)
+	s.StartedAt = l.ExpiresAt.Add(-time.Microsecond)
 	_, err = f.startFrom(t, inTime, s, noLimits)
 	must(t, err)
 
@@ -209,7 +209,7 @@ func testStartTell(t *testing.T, f *fixture) {
 	}
 	_, err := f.Sessions.End(t.Context(), []string{s.ID}, f.left())
 	must(t, err)
-	list := f.changes(t, 0, 10)
+	list := f.changes(t, nil)
 	if len(list) != 2 || list[0].Reason != "" || !list[0].EndedAt.IsZero() || list[1].Reason != rollcall.EndLeft {
 		t.Fatalf("the outbox has %+v, want a beginning and an end", list)
 	}
@@ -258,7 +258,7 @@ func testLimitDisplace(t *testing.T, f *fixture) {
 	if !slices.Equal(receiptIDs(events), []string{first.ID, second.ID}) || events[0].Type != rollcall.EventDisplaced {
 		t.Errorf("events: %+v", events)
 	}
-	if list := f.changes(t, 0, 10); len(list) != 2 || list[0].Reason != rollcall.EndDisplaced {
+	if list := f.changes(t, nil); len(list) != 2 || list[0].Reason != rollcall.EndDisplaced {
 		t.Errorf("the outbox: %+v", list)
 	}
 }
@@ -350,11 +350,11 @@ func testLaunchForgotten(t *testing.T, f *fixture) {
 			}
 		}
 	}
-	f.set(l.ExpiresAt.Add(roll.LaunchMemory - time.Nanosecond))
+	f.set(l.ExpiresAt.Add(roll.LaunchMemory - time.Microsecond))
 	_, err = f.Sessions.Expire(t.Context(), f.now, 10)
 	must(t, err)
 	known(true, true, true)
-	f.set(f.now.Add(time.Nanosecond))
+	f.set(f.now.Add(time.Microsecond))
 	_, err = f.Sessions.Expire(t.Context(), f.now, 2)
 	must(t, err)
 	known(false, false, true)

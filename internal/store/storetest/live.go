@@ -94,7 +94,7 @@ func testDemo(t *testing.T, f *fixture) {
 
 func testLease(t *testing.T, f *fixture) {
 	s := f.start(t, f.session("player001"))
-	f.set(s.ExpiresAt.Add(-time.Nanosecond))
+	f.set(s.ExpiresAt.Add(-time.Microsecond))
 	wantIDs(t, f.of(t, "player001"), s)
 	f.set(s.ExpiresAt)
 	wantIDs(t, f.of(t, "player001"))
@@ -179,12 +179,12 @@ func testExpire(t *testing.T, f *fixture) {
 		lapsing = append(lapsing, f.start(t, f.session("player001")))
 	}
 	renewed := f.start(t, f.session("player001"))
-	f.set(f.now.Add(lease - time.Nanosecond))
+	f.set(f.now.Add(lease - time.Microsecond))
 	early, err := f.Sessions.Expire(t.Context(), f.now, 100)
 	must(t, err)
 	wantEnded(t, early)
 	f.beat(t, "s1", []string{renewed.ID})
-	f.set(f.now.Add(time.Nanosecond))
+	f.set(f.now.Add(time.Microsecond))
 	var all []rollcall.EndedSession
 	for _, want := range []int{2, 2, 1, 0} {
 		some, err := f.Sessions.Expire(t.Context(), f.now, 2)
@@ -217,7 +217,7 @@ func testExpireAgainstBeat(t *testing.T, f *fixture) {
 		var both sync.WaitGroup
 		both.Go(func() {
 			var err error
-			if unknown, err = f.Sessions.Heartbeat(context.Background(), "s1", []string{s.ID}, s.ExpiresAt.Add(-1)); err != nil {
+			if unknown, err = f.Sessions.Heartbeat(context.Background(), "s1", []string{s.ID}, s.ExpiresAt.Add(-time.Microsecond)); err != nil {
 				t.Error(err)
 			}
 		})
@@ -262,7 +262,8 @@ func testList(t *testing.T, f *fixture) {
 		case 4:
 			s.GameCode, s.GameServer, s.BootID = "g2", "s2", "b2"
 		case 5:
-			s.AgentID, s.Currency = "a2", "EUR"
+			s = f.at("a2", s)
+			s.Currency = "EUR"
 		}
 		all = append(all, f.start(t, s))
 	}
@@ -303,7 +304,7 @@ func testOnline(t *testing.T, f *fixture) {
 	}
 	online("a1")
 	demo, lapsing, other := f.session(""), f.session("player004"), f.session("player009")
-	demo.Mode, lapsing.ExpiresAt, other.AgentID = rollcall.ModeDemo, f.now.Add(time.Second), "a2"
+	demo.Mode, lapsing.ExpiresAt, other = rollcall.ModeDemo, f.now.Add(time.Second), f.at("a2", other)
 	for _, s := range []rollcall.Session{demo, lapsing, other, f.session("player001"), f.session("player001"), f.session("player002")} {
 		f.start(t, s)
 	}
@@ -329,7 +330,7 @@ func testCounts(t *testing.T, f *fixture) {
 	want := []rollcall.SessionCount{like}
 	want[0].Count = 2
 	for _, differ := range []func(*rollcall.Session, *rollcall.SessionCount){
-		func(s *rollcall.Session, c *rollcall.SessionCount) { s.AgentID, c.AgentID = "a2", "a2" },
+		func(s *rollcall.Session, c *rollcall.SessionCount) { *s, c.AgentID = f.at("a2", *s), "a2" },
 		func(s *rollcall.Session, c *rollcall.SessionCount) { s.GameCode, c.GameCode = "g2", "g2" },
 		func(s *rollcall.Session, c *rollcall.SessionCount) {
 			s.Mode, c.Mode = rollcall.ModeDemo, rollcall.ModeDemo
@@ -442,9 +443,9 @@ func testOwnership(t *testing.T, f *fixture) {
 	wantIDs(t, f.of(t, "player001"), s)
 	_, err := f.Sessions.End(t.Context(), []string{s.ID}, f.left())
 	must(t, err)
-	changes := f.changes(t, 0, 10)
+	changes := f.changes(t, nil)
 	changes[0].ID = "changed"
-	if again := f.changes(t, 0, 10); again[0].ID != s.ID {
+	if again := f.changes(t, nil); again[0].ID != s.ID {
 		t.Error("the outbox has changed with what it returned")
 	}
 }

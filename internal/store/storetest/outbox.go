@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"sync"
@@ -15,12 +16,10 @@ var ofOutbox = map[string]func(*testing.T, *fixture){
 	"ChangesConcurent": testChangesConcurrent,
 }
 
-func changeSeqs(list []roll.Change) []int64 {
-	var seqs []int64
-	for i := range list {
-		seqs = append(seqs, list[i].Seq)
-	}
-	return seqs
+// bySeq sorts changes by lane and Seq.
+func bySeq(list []roll.Change) []roll.Change {
+	slices.SortFunc(list, func(a, b roll.Change) int { return cmp.Or(cmp.Compare(a.Lane, b.Lane), cmp.Compare(a.Seq, b.Seq)) })
+	return list
 }
 
 func testChanges(t *testing.T, f *fixture) {
@@ -32,41 +31,43 @@ func testChanges(t *testing.T, f *fixture) {
 			must(t, err)
 		}
 	}
-	if list := f.changes(t, 0, 10); len(list) != 0 {
+	if list := f.changes(t, nil); len(list) != 0 {
 		t.Errorf("an empty store has %+v", list)
 	}
 	end(5)
-	all := f.changes(t, 0, 10)
-	if len(all) != 5 || all[0].Seq <= 0 || !slices.IsSorted(changeSeqs(all)) {
-		t.Fatalf("changes %+v, want five by Seq", all)
+	all := bySeq(f.changes(t, nil))
+	if len(all) != 5 || all[0].Seq <= 0 {
+		t.Fatalf("changes %+v, want five", all)
 	}
 	for i := range all {
-		if got := f.changes(t, all[i].Seq, 2); !slices.Equal(changeSeqs(got), changeSeqs(all[i+1:min(5, i+3)])) {
-			t.Errorf("behind %d: %v of %v", all[i].Seq, changeSeqs(got), changeSeqs(all))
-		}
+		wantSame(t, fmt.Sprint("behind ", i), bySeq(f.changes(t, roll.Position(nil).Past(all[:i+1]))), all[i+1:])
 	}
-	must(t, f.Sessions.Forget(t.Context(), all[1].Seq))
-	must(t, f.Sessions.Forget(t.Context(), all[0].Seq)) // it is gone already
-	must(t, f.Sessions.Forget(t.Context(), 0))
-	wantSame(t, "changes", f.changes(t, 0, 10), all[2:])
+	forget := func(through roll.Position) {
+		t.Helper()
+		must(t, f.Sessions.Forget(t.Context(), through))
+	}
+	forget(roll.Position(nil).Past(all[:2]))
+	forget(roll.Position(nil).Past(all[:1])) // it is gone already
+	forget(nil)
+	wantSame(t, "changes", bySeq(f.changes(t, nil)), all[2:])
 	if f.Reopen == nil {
 		return
 	}
 	f.reopen(t)
-	wantSame(t, "changes", f.changes(t, 0, 10), all[2:])
-	last := all[4].Seq
+	wantSame(t, "changes", bySeq(f.changes(t, nil)), all[2:])
+	last := roll.Position(nil).Past(all)
 	for range 3 {
-		must(t, f.Sessions.Forget(t.Context(), last))
+		forget(last)
 		f.reopen(t)
 		back, err := f.Sessions.List(t.Context(), rollcall.SessionFilter{}, "", 10, f.now)
 		must(t, err)
 		wantIDs(t, back) // what has ended does not come back with what knew of it gone
 		end(1)
-		got := f.changes(t, 0, 10)
-		if len(got) != 1 || got[0].Seq <= last {
-			t.Fatalf("got %+v, want one behind %d", got, last)
+		got := f.changes(t, nil)
+		if len(got) != 1 || got[0].Seq <= last.Of(got[0].Lane) {
+			t.Fatalf("got %+v, want one behind %v", got, last)
 		}
-		last = got[0].Seq
+		last = last.Past(got)
 	}
 }
 
@@ -89,20 +90,15 @@ func testChangesConcurrent(t *testing.T, f *fixture) {
 		all.Wait()
 		close(done)
 	}()
-	var after int64
+	var after roll.Position
 	read := func() {
-		for {
-			page := f.changes(t, after, 5)
-			if len(page) == 0 {
-				return
+		page := f.changes(t, after)
+		for i := range page {
+			if page[i].Seq <= after.Of(page[i].Lane) || !want[page[i].ID] {
+				t.Errorf("change %+v behind %v", page[i], after)
 			}
-			for i := range page {
-				if page[i].Seq <= after || !want[page[i].ID] {
-					t.Errorf("change %+v behind %d", page[i], after)
-				}
-				delete(want, page[i].ID)
-				after = page[i].Seq
-			}
+			delete(want, page[i].ID)
+			after = after.Past(page[i : i+1])
 		}
 	}
 	for waiting := true; waiting; {

@@ -4,6 +4,7 @@ package storetest
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -63,9 +64,17 @@ type fixture struct {
 
 	now   time.Time                 // for the test itself
 	clock atomic.Pointer[time.Time] // for goroutines of the backend
+	made  atomic.Int64              // IDs of sessions
+}
+
+// newID returns an ID for a session, above those that it returned before.
+func (f *fixture) newID(agentID, username string) string {
+	at := time.UnixMilli(1_780_000_000_000).Add(time.Duration(f.made.Add(1)) * time.Microsecond)
+	return roll.NewSessionID(at, roll.HomeOf(agentID, username))
 }
 
 func (f *fixture) set(now time.Time) {
+	now = now.Truncate(time.Microsecond)
 	f.now = now
 	f.clock.Store(&now)
 }
@@ -84,11 +93,17 @@ const lease = 90 * time.Second
 // session makes a session of a member that starts now, of boot b1 of s1.
 func (f *fixture) session(username string) rollcall.Session {
 	return rollcall.Session{
-		ID: newID(), AgentID: "a1", Username: username, GameCode: "g1", Mode: rollcall.ModeReal,
+		ID: f.newID("a1", username), AgentID: "a1", Username: username, GameCode: "g1", Mode: rollcall.ModeReal,
 		GameServer: "s1", BootID: "b1", Device: rollcall.DeviceMobile, IP: netip.MustParseAddr("2001:db8::1"), Lang: "en",
 		Launch: rollcall.LaunchReal, Currency: "THB", BrandCurrency: "USD", Wallet: rollcall.WalletSeamless, LeaseSeconds: int(lease / time.Second),
 		StartedAt: f.now, SeenAt: f.now, ExpiresAt: f.now.Add(lease), EndsAt: f.now.Add(12 * time.Hour),
 	}
+}
+
+// at makes s one of another agent's member of that name.
+func (f *fixture) at(agentID string, s rollcall.Session) rollcall.Session {
+	s.ID, s.AgentID = f.newID(agentID, s.Username), agentID
+	return s
 }
 
 // boot makes bootID the current boot of a game server.
@@ -109,7 +124,8 @@ func (f *fixture) launch(t *testing.T, s rollcall.Session) string {
 func launchOf(s rollcall.Session, now time.Time) roll.Launch {
 	s.ID, s.GameServer, s.BootID, s.LeaseSeconds = "", "", "", 0
 	s.StartedAt, s.SeenAt, s.ExpiresAt, s.EndsAt = time.Time{}, time.Time{}, time.Time{}, time.Time{}
-	return roll.Launch{Key: uuid.NewString(), Session: s, CreatedAt: now, ExpiresAt: now.Add(5 * time.Minute)}
+	home := roll.HomeOf(s.AgentID, s.Username)
+	return roll.Launch{Key: roll.LaunchKey(fmt.Sprintf("%s%08X", uuid.NewString(), home)), Session: s, CreatedAt: now, ExpiresAt: now.Add(5 * time.Minute)}
 }
 
 // startFrom starts s from a launch.
@@ -145,11 +161,19 @@ func (f *fixture) kick(username string) (*rollcall.Kick, roll.Ending) {
 	return k, roll.Ending{At: f.now, Reason: k.Reason, By: k.By, KickID: k.ID, Message: k.Message}
 }
 
-func (f *fixture) changes(t *testing.T, after int64, limit int) []roll.Change {
+// changes reads what is in the outbox behind after, to its end.
+func (f *fixture) changes(t *testing.T, after roll.Position) []roll.Change {
 	t.Helper()
-	list, err := f.Sessions.Changes(t.Context(), after, limit)
-	must(t, err)
-	return list
+	all := []roll.Change{}
+	for {
+		some, err := f.Sessions.Changes(t.Context(), after, 3)
+		must(t, err)
+		if len(some) == 0 {
+			return all
+		}
+		all = append(all, some...)
+		after = after.Past(some)
+	}
 }
 
 func (f *fixture) pending(t *testing.T, gameServer string, after int64, limit int) []rollcall.Receipt {

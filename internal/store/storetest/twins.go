@@ -71,8 +71,8 @@ func (tw *twins) both(t *testing.T, what string, call func(roll.Sessions) ([]rol
 }
 
 func (tw *twins) session() rollcall.Session {
-	s := tw.f.session(tw.username())
-	s.AgentID, s.GameServer = tw.agent(), fmt.Sprint("s", 1+tw.rand.IntN(2))
+	s := tw.f.at(tw.agent(), tw.f.session(tw.username()))
+	s.GameServer = fmt.Sprint("s", 1+tw.rand.IntN(2))
 	s.GameCode, s.Mode = fmt.Sprint("g", tw.rand.IntN(2)), []rollcall.Mode{rollcall.ModeReal, rollcall.ModeDemo}[tw.rand.IntN(2)]
 	s.LeaseSeconds = 1 + tw.rand.IntN(120)
 	s.ExpiresAt = tw.f.now.Add(s.Lease())

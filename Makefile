@@ -16,7 +16,7 @@ run: have-go
 # Everything that has to pass. The tests come last, so that their closing lines do;
 # e2e is a module of its own, and drives a browser.
 test: have-cc lint vuln
-	@tools/need chromium=chromium
+	@tools/need chromium=chromium redis-server=redis-server initdb=postgresql
 	$(GO) test -race ./...
 	cd e2e && $(GO) test -race ./...
 

@@ -59,9 +59,10 @@ var arrows = []arrow{
 		place: "internal/store/storetest", ours: []string{".", "internal/roll", "internal/live", "internal/store/memory"},
 		theirs: []string{anything},
 	},
+	{place: "internal/store/enginetest"},
 	{
 		place: "internal/store/*", ours: []string{".", "internal/roll", "internal/live"}, theirs: []string{anything},
-		tests: []string{"internal/store/storetest", "internal/vault"},
+		tests: []string{"internal/store/storetest", "internal/store/enginetest", "internal/vault"},
 	},
 	{place: "internal/store", ours: []string{anything}, theirs: []string{anything}},
 	{
@@ -75,7 +76,11 @@ var arrows = []arrow{
 		tests: []string{"internal/auth", "internal/roll", "internal/server", "internal/store/memory", "internal/vault"},
 	},
 	{place: "rollcalltest", ours: []string{anything}, theirs: []string{anything}},
-	{place: "bench", ours: []string{".", "wire", "client", "internal/admin"}, theirs: []string{anything}},
+	{
+		place:  "bench", // it fills stores past the server
+		ours:   []string{".", "wire", "client", "internal/admin", "internal/roll", "internal/store/redis", "internal/store/enginetest"},
+		theirs: []string{anything},
+	},
 	{place: "examples/*", ours: []string{".", "client"}},
 	{place: "cmd/rollcall", ours: []string{anything}, theirs: []string{anything}},
 }
@@ -263,6 +268,9 @@ func TestArrowsFail(t *testing.T) {
 		{"internal/store/newengine", m + "internal/store/sqlite", false, false},
 		{"internal/store/storetest", m + "internal/store/memory", false, true},
 		{"internal/store/storetest", m + "internal/store/sqlite", false, false},
+		{"internal/store/sqlite", m + "internal/store/enginetest", true, true},
+		{"internal/store/sqlite", m + "internal/store/enginetest", false, false},
+		{"internal/store/enginetest", "github.com/redis/rueidis", false, false},
 		{"internal/store", m + "internal/store/sqlite", false, true},
 		{"internal/store", m + "cmd/rollcall", false, false},
 		{"internal/server", m + "internal/auth", false, true},

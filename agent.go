@@ -20,6 +20,9 @@ type Agent struct {
 	Wallet Wallet `json:"wallet"`
 	// Limits bound how many sessions a member has at a time.
 	Limits SessionLimits `json:"limits,omitzero"`
+	// RateLimit bounds how often the agent calls each endpoint; zero: as the
+	// service is set.
+	RateLimit RateLimit `json:"rateLimit,omitzero"`
 	// Games are the codes of the games that the agent may offer; empty: all.
 	Games []string `json:"games,omitempty"`
 	// WebhookURL is where the agent is told of its sessions; empty: nowhere.

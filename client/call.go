@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -55,7 +56,37 @@ func readFault(res *http.Response) error {
 	if err != nil {
 		return err
 	}
-	return wire.FaultIn(res.StatusCode, text)
+	err = wire.FaultIn(res.StatusCode, text)
+	if fault, ok := errors.AsType[*wire.FaultError](err); ok {
+		fault.RetryAfter = retryAfter(res.Header)
+	}
+	return err
+}
+
+// maxRetryAfter bounds what is waited for, whatever a service says.
+const maxRetryAfter = time.Minute
+
+// retryAfter reads the header Retry-After in seconds, which is how Rollcall
+// writes it; 0: there is none, or none that is to be followed.
+func retryAfter(h http.Header) time.Duration {
+	n, err := strconv.ParseUint(h.Get("Retry-After"), 10, 31)
+	if err != nil {
+		return 0
+	}
+	return min(time.Duration(n)*time.Second, maxRetryAfter)
+}
+
+// RetryAfter returns how long the service asks to wait before the call that err is
+// of is made again, a minute at the most; 0: it does not say, as after any other
+// error than being refused for the number of calls or for want of time.
+func RetryAfter(err error) time.Duration {
+	if answer, ok := errors.AsType[*wire.Error](err); ok {
+		return answer.RetryAfter
+	}
+	if fault, ok := errors.AsType[*wire.FaultError](err); ok {
+		return fault.RetryAfter
+	}
+	return 0
 }
 
 // errNoEpoch is an answer of something that is no Rollcall, whatever its status.

@@ -50,6 +50,7 @@ type Exchange struct {
 	// Plaintext is what was sealed into Body.
 	Plaintext, Body []byte
 	Status          int
+	AnswerHeader    http.Header
 	Answer          []byte
 }
 
@@ -62,6 +63,10 @@ type Exchange struct {
 // rollcall.ErrAuthentication, ErrAgentRefused, ErrDecryption, ErrParameters,
 // ErrTooManyRequests, ErrBranchNotConfigured or ErrInternal. What is no answer of
 // the service is another error, such as net/http's.
+//
+// A call that is refused for its number (ErrTooManyRequests) or for want of time
+// (ErrInternal with a RetryAfter) was not carried out. It is not repeated: RetryAfter
+// tells how long to wait before.
 type Client struct {
 	base    string
 	agentID string
@@ -248,7 +253,7 @@ func (c *Client) send(req *http.Request, x *Exchange) error {
 		return err
 	}
 	defer res.Body.Close()
-	x.Status = res.StatusCode
+	x.Status, x.AnswerHeader = res.StatusCode, res.Header
 	if x.Answer, err = readBody(res.Body); err != nil {
 		return err
 	}
@@ -266,6 +271,9 @@ func readAnswer(x *Exchange, data any) error {
 	}
 	reply.Message, reply.LogUUID = clip(reply.Message), clip(reply.LogUUID)
 	if err := reply.Err(); err != nil {
+		if answer, ok := errors.AsType[*wire.Error](err); ok {
+			answer.RetryAfter = retryAfter(x.AnswerHeader)
+		}
 		return err
 	}
 	if data == nil {

@@ -129,11 +129,26 @@ func (g *GameServer) follow(ctx context.Context, epoch string) (announced bool, 
 		for _, refused := range a.Refused {
 			g.lose(ctx, refused.ID, refused.Why)
 		}
+		g.endDropped(ctx, sessions)
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.adopt(epoch, "")
 	return true, nil
+}
+
+// endDropped ends those of sessions that were announced and have ended meanwhile:
+// the service, which had lost them, did not know what it was told to end.
+func (g *GameServer) endDropped(ctx context.Context, sessions []rollcall.Session) {
+	for i := range sessions {
+		g.mu.Lock()
+		_, held := g.held[sessions[i].ID]
+		_, kept := g.ended[sessions[i].ID]
+		g.mu.Unlock()
+		if !held && !kept {
+			g.warn(ctx, "end of a session that was announced", g.End(ctx, sessions[i].ID, wire.EndRequest{}))
+		}
+	}
 }
 
 // keepBeating does heartbeats until ctx ends or an error is final. OnEvent never
@@ -154,7 +169,7 @@ func (g *GameServer) keepBeating(ctx context.Context, aside *sync.WaitGroup) err
 		}
 		g.warn(ctx, "heartbeat", err)
 		if err != nil {
-			sleep(ctx, min(wait.next(), g.interval()))
+			sleep(ctx, min(wait.after(err), g.interval()))
 			continue
 		}
 		wait = 0

@@ -52,7 +52,7 @@ func (g *GameServer) keepBooting(ctx context.Context) error {
 			return err
 		}
 		g.warn(ctx, "boot", err)
-		sleep(ctx, wait.next())
+		sleep(ctx, wait.after(err))
 	}
 	return nil
 }
@@ -75,6 +75,9 @@ func sleep(ctx context.Context, d time.Duration) {
 
 // A backoff counts failures in a row.
 type backoff int
+
+// after is next, and no less than what err asks for.
+func (b *backoff) after(err error) time.Duration { return max(b.next(), RetryAfter(err)) }
 
 // next returns how long to wait after one more, somewhere in the upper half of
 // what doubles each time.

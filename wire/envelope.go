@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/rollcall-server/rollcall"
 )
@@ -83,6 +84,9 @@ type Error struct {
 	Message string
 	// LogUUID is what the service's operator needs to find the request.
 	LogUUID string
+	// RetryAfter is when the service wants to be asked again, after HTTP 429 and
+	// 503; 0: it did not say.
+	RetryAfter time.Duration
 }
 
 // Error says code, message and logUUID.

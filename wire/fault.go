@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/rollcall-server/rollcall"
 )
@@ -50,6 +51,7 @@ var faults = []struct {
 	{"member_suspended", http.StatusConflict, rollcall.ErrMemberSuspended},
 	{"agent_blocked", http.StatusConflict, rollcall.ErrAgentRefused},
 	{"no_branch", http.StatusConflict, rollcall.ErrBranchNotConfigured},
+	{"too_many_requests", http.StatusTooManyRequests, rollcall.ErrTooManyRequests},
 	{"unavailable", http.StatusServiceUnavailable, rollcall.ErrUnavailable},
 	{"internal", http.StatusInternalServerError, rollcall.ErrInternal},
 }
@@ -70,6 +72,10 @@ func FaultOf(err error) (code string, status int) {
 type FaultError struct {
 	Status int
 	FaultDetail
+
+	// RetryAfter is when the service wants to be asked again, after 429 and 503; 0:
+	// it did not say.
+	RetryAfter time.Duration
 }
 
 // Error says what the server says.

@@ -18,6 +18,9 @@ const (
 	HeaderNonce         = "X-Nonce"
 	HeaderSignature     = "X-Signature"
 	HeaderLogUUID       = "X-Log-Uuid"
+	// HeaderPartial is true in an answer that may lack sessions: the service has
+	// lost some and is being told of them again.
+	HeaderPartial = "X-Sessions-Partial"
 )
 
 const bearer = "Bearer"

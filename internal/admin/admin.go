@@ -22,7 +22,8 @@ type AgentCreate struct {
 	Signature rollcall.SignatureProfile `json:"signature,omitempty"` // "": plain
 	Wallet    rollcall.Wallet           `json:"wallet"`
 	Limits    rollcall.SessionLimits    `json:"limits,omitzero"`
-	Games     []string                  `json:"games,omitempty"` // empty: all
+	RateLimit rollcall.RateLimit        `json:"rateLimit,omitzero"` // zero: the service's
+	Games     []string                  `json:"games,omitempty"`    // empty: all
 	APIKey    string                    `json:"apiKey,omitempty"`
 	SecretKey string                    `json:"secretKey,omitempty"`
 }
@@ -40,7 +41,8 @@ type AgentChange struct {
 	Signature *rollcall.SignatureProfile `json:"signature,omitempty"`
 	Wallet    *rollcall.Wallet           `json:"wallet,omitempty"`
 	Limits    *rollcall.SessionLimits    `json:"limits,omitempty"`
-	Games     *[]string                  `json:"games,omitempty"` // empty: all
+	RateLimit *rollcall.RateLimit        `json:"rateLimit,omitempty"` // zero: the service's
+	Games     *[]string                  `json:"games,omitempty"`     // empty: all
 }
 
 // A WebhookSet says where an agent is told of its sessions; an empty URL: nowhere.

@@ -27,6 +27,10 @@ type Options struct {
 	Vault     *vault.Vault
 	// MaxClockSkew must be what the Nonces were opened with; 0: 5 min.
 	MaxClockSkew time.Duration
+	// Limiter bounds how often an agent calls an endpoint, by Rate or by the
+	// agent's own RateLimit; nil: nothing does.
+	Limiter *roll.Limiter
+	Rate    rollcall.RateLimit
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
 }
@@ -37,6 +41,8 @@ type Authenticator struct {
 	nonces    roll.Nonces
 	vault     *vault.Vault
 	skew      time.Duration
+	limiter   *roll.Limiter
+	rate      rollcall.RateLimit
 	now       func() time.Time
 	tokens    tokens
 	// agents holds a *credentials for each agent that has called.
@@ -48,7 +54,10 @@ type Authenticator struct {
 
 // New makes an Authenticator.
 func New(o Options) *Authenticator {
-	a := &Authenticator{directory: o.Directory, nonces: o.Nonces, vault: o.Vault, skew: o.MaxClockSkew, now: o.Now}
+	a := &Authenticator{
+		directory: o.Directory, nonces: o.Nonces, vault: o.Vault, skew: o.MaxClockSkew,
+		limiter: o.Limiter, rate: o.Rate, now: o.Now,
+	}
 	if a.skew == 0 {
 		a.skew = DefaultMaxClockSkew
 	}
@@ -62,14 +71,16 @@ func New(o Options) *Authenticator {
 	return a
 }
 
-// Authenticate makes the checks of spec 8 from the agent to the nonce and
-// returns who calls and the opened plaintext. Each check is noted on trail.
+// Prove makes the checks of spec 8 from the agent to the cipher text and returns
+// who calls and the opened plaintext; what is left is to Spend the nonce. Each
+// check is noted on trail.
 //
 // Errors: rollcall.ErrAuthentication and rollcall.ErrDecryption; the reason is
-// in the error's text, for the trail, and the answers are alike. Agent, clock,
-// signature and token are all looked at before any is answered, so that the
-// time taken does not tell which was wrong.
-func (a *Authenticator) Authenticate(ctx context.Context, head wire.Header, cipherText string, trail *roll.Trail) (roll.Caller, []byte, error) {
+// in the error's text, for the trail, and the answers are alike; and a
+// roll.RateError of the agent's calls of endpoint. Agent, clock, signature and
+// token are all looked at before any is answered, so that the time taken does not
+// tell which was wrong.
+func (a *Authenticator) Prove(ctx context.Context, endpoint string, head wire.Header, cipherText string, trail *roll.Trail) (roll.Caller, []byte, error) {
 	creds, err := a.credentials(ctx, head.AgentID)
 	if err != nil {
 		return roll.Caller{}, nil, trail.Check("agent", err)
@@ -83,13 +94,11 @@ func (a *Authenticator) Authenticate(ctx context.Context, head wire.Header, ciph
 	if refused != nil {
 		return roll.Caller{}, nil, refused
 	}
-	plaintext, err := creds.open(cipherText)
-	if trail.Check("cipherText", err) != nil {
+	if err := a.checkRate(ctx, creds.agent, endpoint); trail.Check("rate", err) != nil {
 		return roll.Caller{}, nil, err
 	}
-	// Only now, with token and key proved, is the nonce spent: an outsider can
-	// neither burn one nor fill the store.
-	if err := a.claim(ctx, &head); trail.Check("nonce", err) != nil {
+	plaintext, err := creds.open(cipherText)
+	if trail.Check("cipherText", err) != nil {
 		return roll.Caller{}, nil, err
 	}
 	return roll.Caller{Agent: creds.agent, Trail: trail}, plaintext, nil
@@ -98,7 +107,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, head wire.Header, ciph
 // Login makes the checks of /v2/auth (spec 5, 8) and returns an access token.
 // Errors: rollcall.ErrAgentRefused for an agent that is unknown or blocked or a
 // wrong secret, which take about the same time; ErrAuthentication for clock,
-// signature and nonce; ErrDecryption; ErrParameters.
+// signature and nonce; ErrDecryption; ErrParameters; a roll.RateError.
 func (a *Authenticator) Login(ctx context.Context, head wire.Header, cipherText string, trail *roll.Trail) (string, error) {
 	creds, err := a.credentials(ctx, head.AgentID)
 	if err != nil {
@@ -117,7 +126,12 @@ func (a *Authenticator) Login(ctx context.Context, head wire.Header, cipherText 
 	if trail.Check("cipherText", openErr) != nil {
 		return "", openErr
 	}
-	if err := a.claim(ctx, &head); trail.Check("nonce", err) != nil {
+	// Not before the key is proved, since nothing else is here: a stranger could
+	// keep an agent from its tokens.
+	if err := a.checkRate(ctx, creds.agent, wire.PathAuth); trail.Check("rate", err) != nil {
+		return "", err
+	}
+	if err := a.Spend(ctx, &head); trail.Check("nonce", err) != nil {
 		return "", err
 	}
 	var req wire.AuthRequest
@@ -166,7 +180,18 @@ func (a *Authenticator) checkTime(head *wire.Header) error {
 		rollcall.ErrAuthentication, ahead.Abs().Round(time.Millisecond), side, a.skew)
 }
 
-func (a *Authenticator) claim(ctx context.Context, head *wire.Header) error {
+// checkRate refuses an agent's call of an endpoint that is one too many.
+func (a *Authenticator) checkRate(ctx context.Context, agent *roll.Agent, endpoint string) error {
+	if a.limiter == nil {
+		return nil
+	}
+	return a.limiter.Allow(ctx, agent.ID+" "+endpoint, agent.RateLimit.Or(a.rate))
+}
+
+// Spend claims the nonce of a request that Prove has proved, and not before: an
+// outsider can neither burn one nor fill the store. It is
+// rollcall.ErrAuthentication for one that was used.
+func (a *Authenticator) Spend(ctx context.Context, head *wire.Header) error {
 	fresh, err := a.nonces.Claim(ctx, head.AgentID, head.Nonce, head.Time())
 	if err == nil && !fresh {
 		err = fmt.Errorf("%w: nonce used before", rollcall.ErrAuthentication)

@@ -99,11 +99,20 @@ func (c *call) wire(t testing.TB) (wire.Header, string) {
 func (w *world) authenticate(t *testing.T, c *call) error {
 	t.Helper()
 	h, cipherText := c.wire(t)
-	caller, plaintext, err := w.auth.Authenticate(t.Context(), h, cipherText, roll.NewTrail(func() time.Time { return w.now }))
+	caller, plaintext, err := w.prove(t.Context(), h, cipherText, roll.NewTrail(func() time.Time { return w.now }))
 	if err == nil && (caller.Agent.ID != c.agentID || string(plaintext) != c.plaintext) {
 		t.Errorf("got caller %q and plaintext %q, want %q and %q", caller.Agent.ID, plaintext, c.agentID, c.plaintext)
 	}
 	return err
+}
+
+// prove makes all checks, the nonce's too.
+func (w *world) prove(ctx context.Context, h wire.Header, cipherText string, trail *roll.Trail) (roll.Caller, []byte, error) {
+	caller, plaintext, err := w.auth.Prove(ctx, wire.PathSessionsCheck, h, cipherText, trail)
+	if err == nil {
+		err = trail.Check("nonce", w.auth.Spend(ctx, &h))
+	}
+	return caller, plaintext, err
 }
 
 func (w *world) login(t testing.TB, c *call) (string, error) {
@@ -291,7 +300,7 @@ func TestNonceHasOneWinner(t *testing.T) {
 	var copies sync.WaitGroup
 	for range 20 {
 		copies.Go(func() {
-			_, _, err := w.auth.Authenticate(context.Background(), h, cipherText, nil)
+			_, _, err := w.prove(context.Background(), h, cipherText, nil)
 			if err == nil {
 				answered.Add(1)
 			} else if !errors.Is(err, rollcall.ErrAuthentication) {
@@ -492,7 +501,7 @@ func TestTrailTellsTheReason(t *testing.T) {
 	c.token, c.at = w.token(t, "one"), w.now.Add(7*time.Hour+2*time.Minute)
 	h, cipherText := c.wire(t)
 	trail := roll.NewTrail(func() time.Time { return w.now })
-	if _, _, err := w.auth.Authenticate(t.Context(), h, cipherText, trail); !errors.Is(err, rollcall.ErrAuthentication) {
+	if _, _, err := w.prove(t.Context(), h, cipherText, trail); !errors.Is(err, rollcall.ErrAuthentication) {
 		t.Fatal(err)
 	}
 	var names []string
@@ -561,10 +570,112 @@ func BenchmarkRefusals(b *testing.B) {
 			row.change(c)
 			h, cipherText := c.wire(b)
 			for b.Loop() {
-				if _, _, err := w.auth.Authenticate(b.Context(), h, cipherText, nil); !errors.Is(err, rollcall.ErrAuthentication) {
+				if _, _, err := w.prove(b.Context(), h, cipherText, nil); !errors.Is(err, rollcall.ErrAuthentication) {
 					b.Fatal(err)
 				}
 			}
 		})
+	}
+}
+
+// limited gives w's authenticator a limit of two calls of each endpoint.
+func (w *world) limited(own rollcall.RateLimit) {
+	limits := memory.New(memory.Options{Now: func() time.Time { return w.now }}).Stores().Limits // whose clock stands
+	w.auth = auth.New(auth.Options{
+		Directory: w.stores.Directory, Nonces: w.stores.Nonces, Vault: w.vault, MaxClockSkew: skew, Now: func() time.Time { return w.now },
+		Limiter: roll.NewLimiter(roll.LimiterOptions{Limits: limits, Local: limits}), Rate: own,
+	})
+}
+
+// The rate is looked at behind the token and before the cipherText (spec 8), and
+// each agent and endpoint has its own.
+func TestRate(t *testing.T) {
+	w := newWorld(t)
+	token, other := w.token(t, "one"), w.token(t, "two")
+	w.limited(rollcall.RateLimit{PerSecond: 1, Burst: 2})
+	good := func(agentID, token string) *call {
+		c := w.call(agentID, "{}")
+		c.token = token
+		return c
+	}
+	broken := func(change func(h *wire.Header, cipherText *string)) *call {
+		c := good("one", token)
+		c.after = change
+		return c
+	}
+	sealedOtherwise := func() *call {
+		c := good("one", token)
+		c.apiKey = w.keys["two"].APIKey
+		return c
+	}
+	wrongSignature := func(h *wire.Header, _ *string) { h.Signature = strings.Repeat("0", 64) }
+	for i, row := range []struct {
+		call *call
+		want error
+	}{
+		{broken(wrongSignature), rollcall.ErrAuthentication}, // spends nothing
+		{good("one", other), rollcall.ErrAuthentication},     // nor does this
+		{good("one", token), nil},
+		{sealedOtherwise(), rollcall.ErrDecryption},
+		{good("one", token), rollcall.ErrTooManyRequests},
+		{sealedOtherwise(), rollcall.ErrTooManyRequests},     // before the cipherText
+		{broken(wrongSignature), rollcall.ErrAuthentication}, // behind the signature
+		{good("one", other), rollcall.ErrAuthentication},     // and the token
+		{good("two", other), nil},
+	} {
+		if err := w.authenticate(t, row.call); !errors.Is(err, row.want) {
+			t.Errorf("call %d: got %v, want %v", i, err, row.want)
+		}
+	}
+	if _, err := w.login(t, w.call("one", w.secret("one"))); err != nil {
+		t.Errorf("another endpoint: %v", err)
+	}
+	err := w.authenticate(t, good("one", token))
+	if refused, ok := errors.AsType[*roll.RateError](err); !ok || refused.RetryAfter <= 0 || refused.RetryAfter > time.Second || !strings.Contains(err.Error(), "one") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// Who has not an agent's key does not keep it from its tokens.
+func TestRateOfLogins(t *testing.T) {
+	w := newWorld(t)
+	w.limited(rollcall.RateLimit{PerSecond: 1, Burst: 2})
+	for range 10 {
+		c := w.call("one", w.secret("one"))
+		c.apiKey = w.keys["two"].APIKey
+		if _, err := w.login(t, c); !errors.Is(err, rollcall.ErrDecryption) {
+			t.Fatalf("a stranger: got %v", err)
+		}
+	}
+	for i, want := range []error{nil, rollcall.ErrAgentRefused, rollcall.ErrTooManyRequests} {
+		secret := w.secret("one")
+		if i == 1 {
+			secret = `{"agentId":"one","secret":"wrong"}`
+		}
+		if _, err := w.login(t, w.call("one", secret)); !errors.Is(err, want) || (err == nil) != (want == nil) {
+			t.Errorf("login %d: got %v, want %v", i, err, want)
+		}
+	}
+}
+
+// An agent's own limit goes before the service's.
+func TestRateOfAgent(t *testing.T) {
+	w := newWorld(t)
+	token := w.token(t, "one")
+	w.limited(rollcall.RateLimit{})
+	_, err := w.service.ChangeAgent(t.Context(), "test", "one", func(a *rollcall.Agent) { a.RateLimit = rollcall.RateLimit{PerSecond: 1, Burst: 3} })
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := 0
+	for range 10 {
+		c := w.call("one", "{}")
+		c.token = token
+		if w.authenticate(t, c) == nil {
+			got++
+		}
+	}
+	if got != 3 {
+		t.Errorf("%d of 10 got through, want 3", got)
 	}
 }

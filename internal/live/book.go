@@ -34,9 +34,14 @@ type Book struct {
 }
 
 // NewBook returns an empty Book of an epoch.
-func NewBook(epoch roll.Epoch) *Book {
+func NewBook(epoch roll.Epoch) *Book { return newBook(epoch, NewIndex()) }
+
+// NewPage returns an empty Book that is to hold a few things for one change.
+func NewPage(epoch roll.Epoch) *Book { return newBook(epoch, newIndex(1)) }
+
+func newBook(epoch roll.Epoch, index *Index) *Book {
 	return &Book{
-		Index:    NewIndex(),
+		Index:    index,
 		epoch:    epoch,
 		boots:    make(map[string]string),
 		launches: launches{byKey: make(map[string]*roll.Launch), ofMember: make(map[memberKey]map[string]struct{})},

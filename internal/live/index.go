@@ -19,13 +19,15 @@ import (
 
 const indexShards = 128
 
+var indexSeed = maphash.MakeSeed()
+
 // An Index holds live sessions by ID and by member, and knows which have
 // expired and how many there are. It is safe for concurrent use; each method is
 // one atomic step.
 type Index struct {
 	seed    maphash.Seed
-	members [indexShards]memberShard
-	ids     [indexShards]idShard
+	members []memberShard
+	ids     []idShard
 }
 
 // A memberShard holds the sessions of some members.
@@ -62,9 +64,11 @@ type entry struct {
 }
 
 // NewIndex returns an empty Index.
-func NewIndex() *Index {
-	x := &Index{seed: maphash.MakeSeed()}
-	for i := range indexShards {
+func NewIndex() *Index { return newIndex(indexShards) }
+
+func newIndex(shards int) *Index {
+	x := &Index{seed: indexSeed, members: make([]memberShard, shards), ids: make([]idShard, shards)}
+	for i := range shards {
 		x.members[i].of = make(map[string]map[string][]*entry)
 		x.members[i].counts = make(map[countKey]int)
 		x.ids[i].of = make(map[string]*entry)
@@ -73,11 +77,11 @@ func NewIndex() *Index {
 }
 
 func (x *Index) byMember(k memberKey) *memberShard {
-	return &x.members[maphash.Comparable(x.seed, k)%indexShards]
+	return &x.members[maphash.Comparable(x.seed, k)%uint64(len(x.members))]
 }
 
 func (x *Index) byID(id string) *idShard {
-	return &x.ids[maphash.String(x.seed, id)%indexShards]
+	return &x.ids[maphash.String(x.seed, id)%uint64(len(x.ids))]
 }
 
 func (x *Index) find(id string) *entry {

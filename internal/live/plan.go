@@ -274,6 +274,15 @@ func (b *Book) lost(s *rollcall.Session, now time.Time) string {
 	return ""
 }
 
+// NewReceipts is a Step that stores receipts, each under a Seq of its own.
+func NewReceipts(receipts []rollcall.Receipt) Step {
+	step := Step{Receipts: slices.Clone(receipts)}
+	for i := range step.Receipts {
+		step.Receipts[i].Seq = 0
+	}
+	return step
+}
+
 // PlanMark is roll.Events' Mark.
 func (b *Book) PlanMark(gameServer string, m *roll.Marks) (step Step, acknowledged int) {
 	b.mu.RLock()

@@ -27,7 +27,7 @@ const minSecretKey = 32
 // CreateAgent makes an active agent with one key of each sort. Keys that are
 // empty are made, others are taken over, so that an integrator that moves here
 // need not change its configuration. Of a, the ID, BranchID, Signature, Wallet,
-// Limits and Games are read. Errors: ErrInvalid, ErrNotFound (branch), ErrExists.
+// Limits, RateLimit and Games are read. Errors: ErrInvalid, ErrNotFound (branch), ErrExists.
 func (s *Service) CreateAgent(ctx context.Context, actor string, a rollcall.Agent, keys NewKeys) (*rollcall.Agent, NewKeys, error) {
 	if err := s.checkAgent(ctx, &a); err != nil {
 		return nil, NewKeys{}, err
@@ -35,7 +35,7 @@ func (s *Service) CreateAgent(ctx context.Context, actor string, a rollcall.Agen
 	now := s.now()
 	agent := Agent{Agent: rollcall.Agent{
 		ID: a.ID, BranchID: a.BranchID, Status: rollcall.AgentActive, Signature: a.Signature, Wallet: a.Wallet,
-		Limits: a.Limits, Games: a.Games, CreatedAt: now, UpdatedAt: now,
+		Limits: a.Limits, RateLimit: a.RateLimit, Games: a.Games, CreatedAt: now, UpdatedAt: now,
 	}}
 	var err error
 	if _, keys.APIKey, err = s.addAPIKey(&agent, keys.APIKey); err != nil {
@@ -60,6 +60,8 @@ func (s *Service) checkAgent(ctx context.Context, a *rollcall.Agent) error {
 		return invalid("wallet", "transfer or seamless")
 	case !a.Limits.Valid():
 		return invalid("limits", "perMember and perGame of 0 or more, policy refuse or displace-oldest")
+	case !a.RateLimit.Valid():
+		return invalid("rateLimit", fmt.Sprintf("perSecond of 0 to %d, and with it burst of 0 to %d", rollcall.MaxRate, rollcall.MaxBurst))
 	}
 	if err := checkCodes(a.Games); err != nil || a.BranchID == "" {
 		return err
@@ -74,14 +76,17 @@ func settings(a *rollcall.Agent) string {
 	if a.Limits != (rollcall.SessionLimits{}) {
 		text += fmt.Sprintf(", limits %d per member, %d per game: %s", a.Limits.PerMember, a.Limits.PerGame, a.Limits.Policy)
 	}
+	if a.RateLimit != (rollcall.RateLimit{}) {
+		text += fmt.Sprintf(", rate limit %d per second, burst %d", a.RateLimit.PerSecond, a.RateLimit.Or(a.RateLimit).Burst)
+	}
 	if len(a.Games) > 0 {
 		text += ", games " + strings.Join(a.Games, " ")
 	}
 	return text
 }
 
-// ChangeAgent applies change to an agent's BranchID, Signature, Wallet, Limits
-// and Games; what else it changes is dropped. Errors as CreateAgent, and ErrNotFound.
+// ChangeAgent applies change to an agent's BranchID, Signature, Wallet, Limits,
+// RateLimit and Games; what else it changes is dropped. Errors as CreateAgent, and ErrNotFound.
 func (s *Service) ChangeAgent(ctx context.Context, actor, id string, change func(*rollcall.Agent)) (*rollcall.Agent, error) {
 	agent, err := s.Agent(ctx, id)
 	if err != nil {
@@ -97,7 +102,7 @@ func (s *Service) ChangeAgent(ctx context.Context, actor, id string, change func
 		fresh := a.Agent
 		change(&fresh)
 		a.BranchID, a.Signature, a.Wallet = fresh.BranchID, fresh.Signature, fresh.Wallet
-		a.Limits, a.Games = fresh.Limits, fresh.Games
+		a.Limits, a.RateLimit, a.Games = fresh.Limits, fresh.RateLimit, fresh.Games
 		return nil
 	})
 }

@@ -47,11 +47,18 @@ func (s *Service) Boot(ctx context.Context, server *GameServer, bootID string) (
 }
 
 func (s *Service) endOtherBoots(ctx context.Context, gameServer, bootID string) (ended int, err error) {
+	over := map[string]bool{bootID: false}
 	return s.endPicked(ctx, endPicked{
 		filter: rollcall.SessionFilter{GameServer: gameServer}, size: endLimit,
 		which: func(l *rollcall.Session) bool {
-			current, err := s.sessions.CurrentBoot(ctx, gameServer) // a newer boot may have begun
-			return err == nil && l.BootID != bootID && l.BootID != current
+			if _, known := over[l.BootID]; !known { // it may be one that has begun meanwhile
+				current, err := s.sessions.CurrentBoot(ctx, gameServer)
+				if err != nil {
+					return false
+				}
+				over[l.BootID] = l.BootID != current
+			}
+			return over[l.BootID]
 		},
 		ending: func() Ending {
 			return Ending{At: s.now(), Reason: rollcall.EndServerLost, By: "game server " + gameServer}
@@ -168,14 +175,16 @@ func (s *Service) Heartbeat(ctx context.Context, server *GameServer, bootID stri
 	if err := s.checkBoot(ctx, server.ID, bootID); err != nil {
 		return Beat{}, err
 	}
-	epoch, err := s.sessions.Epoch(ctx)
-	if err != nil {
-		return Beat{}, err
-	}
 	if _, err := s.endAll(ctx, server, ends); err != nil {
 		return Beat{}, err
 	}
 	unknown, err := s.sessions.Heartbeat(ctx, server.ID, ids, s.now())
+	if err != nil {
+		return Beat{}, err
+	}
+	// Afterwards: what is unknown since it was lost a moment ago is to be announced,
+	// which only another epoch says.
+	epoch, err := s.sessions.Epoch(ctx)
 	beat := Beat{Epoch: epoch.ID, Unknown: []string{}, End: []rollcall.Event{}}
 	if err != nil || len(unknown) == 0 {
 		return beat, err
@@ -219,18 +228,30 @@ func (s *Service) Announce(ctx context.Context, server *GameServer, bootID strin
 func (s *Service) announceable(ctx context.Context, server *GameServer, bootID string, sessions []rollcall.Session, refused map[string]string) ([]rollcall.Session, error) {
 	kept, seen := make([]rollcall.Session, 0, len(sessions)), newSet()
 	for i := range sessions {
-		session := sessions[i]
-		if !seen.add(session.ID) {
-			continue // the first one counts
+		if seen.add(sessions[i].ID) { // the first one counts
+			kept = append(kept, sessions[i])
 		}
-		if err := s.announced(ctx, server, bootID, &session); errors.Is(err, rollcall.ErrUnavailable) {
-			return nil, err
-		} else if err != nil {
-			refused[session.ID] = err.Error()
-			continue
-		}
-		kept = append(kept, session)
 	}
+	faults := make([]error, len(kept))
+	var all sync.WaitGroup
+	room := make(chan struct{}, 32) // each may look up its member
+	for i := range kept {
+		room <- struct{}{}
+		all.Go(func() {
+			faults[i] = s.announced(ctx, server, bootID, &kept[i])
+			<-room
+		})
+	}
+	all.Wait()
+	for i, err := range faults {
+		if errors.Is(err, rollcall.ErrUnavailable) {
+			return nil, err
+		}
+		if err != nil {
+			refused[kept[i].ID] = err.Error()
+		}
+	}
+	kept = slices.DeleteFunc(kept, func(k rollcall.Session) bool { return refused[k.ID] != "" })
 	// What has been handed on to the history is remembered by the outbox for
 	// some seconds more, so nothing slips through between this and Announce.
 	ended, err := s.history.Ended(ctx, idsOf(kept))

@@ -139,6 +139,10 @@ func (s *Service) handOn(ctx context.Context) error {
 	return ctx.Err()
 }
 
+// HandOver hands on what is in the outbox to the history and the webhooks, as Run
+// does, until nothing is left there.
+func (s *Service) HandOver(ctx context.Context) error { return s.handOn(ctx) }
+
 func (s *Service) handOnSome(ctx context.Context, changes []Change) error {
 	var ended, settled []rollcall.EndedSession
 	for i := range changes {

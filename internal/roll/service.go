@@ -90,10 +90,8 @@ func New(o Options) *Service {
 	if s.webhooks == nil {
 		s.webhooks = webhook.New(webhook.Options{})
 	}
-	for _, otherwise := range []func() time.Time{o.Stores.Now, time.Now} {
-		if o.Now == nil {
-			o.Now = otherwise
-		}
+	if o.Now == nil {
+		o.Now = o.Stores.Clock()
 	}
 	s.now = func() time.Time { return o.Now().UTC().Truncate(time.Microsecond) } // as it is stored and shown
 	if s.log == nil {
@@ -175,10 +173,20 @@ func (s *Service) runPrune(ctx context.Context) {
 		}
 		for _, t := range tasks {
 			s.repeat(ctx, t.what, pruneLimit, func(ctx context.Context) (int, error) {
-				return t.some(ctx, s.now().Add(-t.keep), pruneLimit)
+				return t.some(ctx, pruneBefore(s.now(), t.keep), pruneLimit)
 			})
 		}
 	}
+}
+
+// pruneBefore returns before when things go that are kept for a time. What is
+// kept for days goes by whole days, which a store may keep apart.
+func pruneBefore(now time.Time, keep time.Duration) time.Time {
+	before := now.Add(-keep)
+	if keep >= 2*day {
+		before = before.Truncate(day)
+	}
+	return before
 }
 
 // leads reports whether this process is to do work that one does for all.

@@ -26,9 +26,21 @@ type Stores struct {
 	History   History
 	// Limits may be nil: then nothing is limited.
 	Limits Limits
+	// Remote says that Sessions and Nonces are an engine away: what can be asked
+	// at the same time then is.
+	Remote bool
 	// Now is the clock by which sessions are judged, which all processes that
 	// share the stores see alike; nil: time.Now.
 	Now func() time.Time
+}
+
+// Clock returns Now, or time.Now where that is nil.
+func (s *Stores) Clock() func() time.Time {
+	now := s.Now
+	if now == nil {
+		now = time.Now
+	}
+	return now
 }
 
 // A Directory holds what operators configure. It is durable on return, its
@@ -43,8 +55,9 @@ type Directory interface {
 	GameServers() Table[GameServer]
 	AdminTokens() Table[AdminToken]
 	TokenKeys() Table[TokenKey]
-	// Note adds an audit entry of something that is no change of the directory.
-	Note(ctx context.Context, entry rollcall.AuditEntry) error
+	// Note adds audit entries of what is no change of the directory, in their
+	// order and in one step; the store gives each its Seq.
+	Note(ctx context.Context, entries ...rollcall.AuditEntry) error
 	// Audit returns at most limit entries with Seq below before (0: the newest),
 	// newest first.
 	Audit(ctx context.Context, before int64, limit int) ([]rollcall.AuditEntry, error)
@@ -74,6 +87,10 @@ type Table[T any] interface {
 	Update(ctx context.Context, entry rollcall.AuditEntry, key string, change func(*T) error) (*T, error)
 	// Delete removes key, or is rollcall.ErrNotFound.
 	Delete(ctx context.Context, entry rollcall.AuditEntry, key string) error
+	// Restore stores the values that another store had, by key, in one step and
+	// without audit entries, which come from there too. What is there already
+	// stays; it returns how many were not.
+	Restore(ctx context.Context, values map[string]T) (added int, err error)
 }
 
 // Each Create, Update and Delete stores its AuditEntry (all but Seq, which the
@@ -260,8 +277,10 @@ func (l *Launch) Usable(now time.Time) error {
 
 // Events are the methods of Sessions about what game servers are to be told.
 type Events interface {
-	// Tell queues an event that is of no session.
-	Tell(ctx context.Context, r rollcall.Receipt) error
+	// Tell queues events that are of no session; or stores receipts that another
+	// store had, in their order: what has become of each is kept, and its Seq is
+	// given anew. Of a session there must be none yet, or it may be dropped.
+	Tell(ctx context.Context, receipts ...rollcall.Receipt) error
 	// Pending returns at most limit events of a game server that are not
 	// acknowledged, with Seq above after, by Seq.
 	Pending(ctx context.Context, gameServer string, after int64, limit int) ([]rollcall.Receipt, error)
@@ -380,8 +399,9 @@ type Nonces interface {
 	//
 	// A nonce is remembered for at least 2 × MaxClockSkew, which is a setting of
 	// the backend, across the death of the process too. A backend that may have
-	// forgotten, after the machine itself died, answers false for every at that
-	// it may have seen before: it never opens a window for a replay.
+	// forgotten, after the machine itself died or a replica took over, answers
+	// false or ErrUnavailable for every at that it may have seen before: it never
+	// opens a window for a replay.
 	Claim(ctx context.Context, agentID, nonce string, at time.Time) (fresh bool, err error)
 	// Held returns how many nonces are remembered, approximately.
 	Held(ctx context.Context) (int, error)
@@ -397,8 +417,12 @@ type History interface {
 	AddRequests(ctx context.Context, records []rollcall.RequestRecord) error
 	// Request returns the record of logUUID, or rollcall.ErrNotFound.
 	Request(ctx context.Context, logUUID string) (rollcall.RequestRecord, error)
-	// Prune removes at most limit request records older than before and returns
-	// how many it removed.
+	// RequestsAfter returns at most limit records with a LogUUID above after, by
+	// LogUUID.
+	RequestsAfter(ctx context.Context, after string, limit int) ([]rollcall.RequestRecord, error)
+	// Prune removes at most limit request records older than before, or a whole
+	// day of them where the backend can drop that at once, and returns how many
+	// it removed.
 	Prune(ctx context.Context, before time.Time, limit int) (int, error)
 	// AddEnded stores ended sessions. One whose ID is there already is dropped.
 	AddEnded(ctx context.Context, ended []rollcall.EndedSession) error
@@ -413,8 +437,11 @@ type History interface {
 	// EndedAround returns at most limit ended sessions that were live at the
 	// moment at, with an ID above after, by ID; those that filter picks.
 	EndedAround(ctx context.Context, at time.Time, filter rollcall.SessionFilter, after string, limit int) ([]rollcall.EndedSession, error)
-	// PruneEnded removes at most limit sessions that ended before before and
-	// returns how many it removed.
+	// EndedAfter returns at most limit ended sessions with an ID above after, by
+	// ID.
+	EndedAfter(ctx context.Context, after string, limit int) ([]rollcall.EndedSession, error)
+	// PruneEnded removes at most limit sessions that ended before before, or a
+	// whole day of them as Prune, and returns how many it removed.
 	PruneEnded(ctx context.Context, before time.Time, limit int) (int, error)
 	Deliveries
 	// Ping reports whether the engine can read and write.

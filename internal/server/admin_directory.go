@@ -11,7 +11,8 @@ func (s *Server) createAgent(c call[admin.AgentCreate]) (out admin.AgentCreated,
 		c.in.Signature = rollcall.SignaturePlain
 	}
 	agent, keys, err := s.o.Service.CreateAgent(c.Context(), c.caller, rollcall.Agent{
-		ID: c.in.ID, BranchID: c.in.BranchID, Signature: c.in.Signature, Wallet: c.in.Wallet, Limits: c.in.Limits, Games: c.in.Games,
+		ID: c.in.ID, BranchID: c.in.BranchID, Signature: c.in.Signature, Wallet: c.in.Wallet, Limits: c.in.Limits,
+		RateLimit: c.in.RateLimit, Games: c.in.Games,
 	}, roll.NewKeys{APIKey: c.in.APIKey, SecretKey: c.in.SecretKey})
 	if err != nil {
 		return out, err
@@ -35,6 +36,7 @@ func (s *Server) changeAgent(c call[admin.AgentChange]) (*rollcall.Agent, error)
 		set(&a.Signature, c.in.Signature)
 		set(&a.Wallet, c.in.Wallet)
 		set(&a.Limits, c.in.Limits)
+		set(&a.RateLimit, c.in.RateLimit)
 		set(&a.Games, c.in.Games)
 	})
 }

@@ -33,12 +33,12 @@ func (s *Server) Game() http.Handler {
 		mux.Handle(pattern, s.counted(pattern, h))
 	}
 	mux.HandleFunc("/", notFound)
-	return s.guard(jsonErrors(mux))
+	return s.guard(s.addressed(jsonErrors(mux)))
 }
 
 // play makes the handler of a call.
 func play[Req, Resp any](s *Server, status int, rule func(gameCall[Req]) (Resp, error)) http.Handler {
-	return serve(s, api[*roll.GameServer]{who: s.gameServer, maxBody: maxGameBody}, status, rule)
+	return serve(s, api[*roll.GameServer]{who: s.gameServer, maxBody: maxGameBody, gate: s.gates.game}, status, rule)
 }
 
 // gameServer returns the game server whose token r carries.

@@ -24,10 +24,12 @@ type callOf[Who, Req any] struct {
 	in     Req
 }
 
-// An api is what all calls of one share: who calls, and how long a body may be.
+// An api is what all calls of one share: who calls, how long a body may be, and how
+// many calls are worked on at a time.
 type api[Who any] struct {
 	who     func(*http.Request) (Who, error)
 	maxBody int64
+	gate    *gate
 }
 
 // none is the request of calls without a body.
@@ -40,7 +42,12 @@ func serve[Who, Req, Resp any](s *Server, a api[Who], status int, rule func(call
 		c := callOf[Who, Req]{Request: r}
 		var err error
 		if c.caller, err = a.who(r); err == nil {
-			err = readJSON(r, a.maxBody, &c.in)
+			// Behind the caller, so that a stranger takes up no room, and before the
+			// body, which may be long.
+			if err = enter(r, a.gate); err == nil {
+				defer a.gate.leave()
+				err = readJSON(r, a.maxBody, &c.in)
+			}
 		}
 		var out Resp
 		if err == nil {
@@ -108,13 +115,22 @@ func (s *Server) refuse(ctx context.Context, w http.ResponseWriter, err error) {
 		writeFault(w, e.status, wire.FaultDetail{Code: e.code, Message: e.message})
 		return
 	}
+	reason, retryAfter := refusedFor(err)
+	if reason != "" {
+		s.o.Metrics.refused("game", reason)
+	}
 	code, status := wire.FaultOf(err)
 	detail := wire.FaultDetail{Code: code, Message: err.Error()}
 	switch status {
 	case http.StatusUnauthorized:
 		w.Header().Set("WWW-Authenticate", "Bearer")
+	case http.StatusTooManyRequests:
+		setRetryAfter(w.Header(), retryAfter)
 	case http.StatusServiceUnavailable:
-		w.Header().Set("Retry-After", "1")
+		setRetryAfter(w.Header(), retryAfter)
+		if reason != "" {
+			break // the message says all, and each would be a line of the log
+		}
 		detail = s.logged(ctx, code, "a store does not answer; nothing is promised to have been changed", err)
 	case http.StatusInternalServerError:
 		detail = s.logged(ctx, code, "internal error", err)

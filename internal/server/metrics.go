@@ -24,6 +24,8 @@ type Metrics struct {
 	changes  prometheus.Counter
 	games    *prometheus.CounterVec
 	streams  prometheus.Gauge
+	refusals *prometheus.CounterVec
+	locally  prometheus.Counter
 }
 
 // NewMetrics makes Metrics with all counts at zero.
@@ -61,6 +63,15 @@ func NewMetrics() *Metrics {
 		Name: "rollcall_event_streams",
 		Help: "Event streams of game servers that are open.",
 	})
+	m.refusals = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "rollcall_refused_total",
+		Help: "Calls that were refused for their number, by API and reason: address, rate, overload, streams.",
+	}, []string{"api", "reason"})
+	m.locally = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "rollcall_rates_judged_locally_total",
+		Help: "Calls whose rate was judged by this node alone, because the store of the limits did not answer.",
+	})
+	m.registry.MustRegister(m.refusals, m.locally)
 	m.registry.MustRegister(m.requests, m.latency, m.drops, m.commits, m.changes, m.games, m.streams,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
@@ -81,6 +92,29 @@ func (m *Metrics) gameCall(call string, status int) {
 	m.games.WithLabelValues(call, strconv.Itoa(status)).Inc()
 }
 
+func (m *Metrics) refused(api, reason string) { m.refusals.WithLabelValues(api, reason).Inc() }
+
+// JudgedLocally notes a call whose rate was judged by this node alone; it fits
+// roll.LimiterOptions.
+func (m *Metrics) JudgedLocally() { m.locally.Inc() }
+
+// watch adds how many calls are inside a gate, and how many wait at it.
+func (m *Metrics) watch(api string, g *gate) {
+	for name, help := range map[string]string{
+		"rollcall_calls_in_work": "Calls that are worked on, by API.", "rollcall_calls_waiting": "Calls that wait to be worked on, by API.",
+	} {
+		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: name, Help: help, ConstLabels: prometheus.Labels{"api": api},
+		}, func() float64 {
+			inside, waiting := g.counts()
+			if name == "rollcall_calls_waiting" {
+				return float64(waiting)
+			}
+			return float64(inside)
+		}))
+	}
+}
+
 // stream counts a stream until what it returns is called.
 func (m *Metrics) stream() (end func()) {
 	m.streams.Inc()
@@ -94,21 +128,29 @@ func (m *Metrics) handler() http.Handler {
 }
 
 // observe adds what is read from the stores at each scrape.
-func (m *Metrics) observe(stores roll.Stores) { m.registry.MustRegister(storeCollector{stores}) }
+func (m *Metrics) observe(stores roll.Stores, service *roll.Service) {
+	m.registry.MustRegister(storeCollector{stores, service})
+}
 
 // storeCollector derives its numbers from the stores, so that they cannot drift.
-type storeCollector struct{ stores roll.Stores }
+type storeCollector struct {
+	stores  roll.Stores
+	service *roll.Service
+}
 
 var (
 	liveSessions = prometheus.NewDesc("rollcall_live_sessions",
 		"Live sessions by agent, game, mode, currency, device and game server.",
 		[]string{"agent", "game", "mode", "currency", "device", "game_server"}, nil)
+	partialSessions = prometheus.NewDesc("rollcall_sessions_partial",
+		"1 while game servers announce again what the store has lost: there may be more sessions than it knows.", nil, nil)
 	noncesHeld = prometheus.NewDesc("rollcall_nonces_held",
 		"Used nonces that are remembered.", nil, nil)
 )
 
 func (storeCollector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- liveSessions
+	ch <- partialSessions
 	ch <- noncesHeld
 }
 
@@ -124,6 +166,12 @@ func (c storeCollector) Collect(ch chan<- prometheus.Metric) {
 	for _, n := range counts {
 		ch <- prometheus.MustNewConstMetric(liveSessions, prometheus.GaugeValue, float64(n.Count),
 			n.AgentID, n.GameCode, string(n.Mode), n.Currency, n.Device.String(), n.GameServer)
+	}
+	partial, err := c.service.Partial(ctx)
+	if err != nil {
+		ch <- prometheus.NewInvalidMetric(partialSessions, err)
+	} else {
+		ch <- prometheus.MustNewConstMetric(partialSessions, prometheus.GaugeValue, map[bool]float64{true: 1}[partial])
 	}
 	held, err := c.stores.Nonces.Held(ctx)
 	if err != nil {

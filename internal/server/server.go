@@ -11,12 +11,14 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/rollcall-server/rollcall"
 	"github.com/rollcall-server/rollcall/internal/auth"
 	"github.com/rollcall-server/rollcall/internal/roll"
 	"github.com/rollcall-server/rollcall/wire"
@@ -30,6 +32,15 @@ type Options struct {
 	// request records.
 	Stores  roll.Stores
 	Metrics *Metrics
+	// Addresses bounds by AddressRate how often one address calls the v2 API and
+	// that of game servers, whoever it may be; nil: nothing does.
+	Addresses   roll.Limits
+	AddressRate rollcall.RateLimit
+	// TrustedProxies are networks whose X-Forwarded-For says where a call is from.
+	TrustedProxies []netip.Prefix
+	// MaxConcurrent is how many calls of the v2 API are worked on at a time, and as
+	// many of game servers; 0: no bound.
+	MaxConcurrent int
 	// DrainDelay is how long /readyz says no before connections are refused, so
 	// that load balancers notice; 0: not at all.
 	DrainDelay time.Duration
@@ -53,6 +64,12 @@ type Server struct {
 	v2       map[string]endpoint
 	draining atomic.Bool
 
+	proxies  proxies
+	gates    struct{ v2, game *gate } // apart: what floods one leaves the other
+	refusals samples
+	opened   streamCounts
+	door     *door
+
 	// streams ends when the event streams are to.
 	streams    context.Context
 	endStreams context.CancelFunc
@@ -73,8 +90,14 @@ func New(o Options) *Server {
 	s.recorder = newRecorder(o.Stores.History, o.Metrics, o.Log)
 	s.pinger = &pinger{stores: o.Stores, now: o.Now, log: o.Log}
 	s.v2 = s.endpoints()
+	s.proxies = o.TrustedProxies
+	s.gates.v2, s.gates.game = newGate(o.MaxConcurrent, o.Now), newGate(o.MaxConcurrent, o.Now)
+	s.door = &door{gate: s.gates.v2, now: o.Now, count: func() { o.Metrics.refused("v2", forLoad) }}
+	s.refusals.now, s.opened.of = o.Now, make(map[string]int)
 	s.streams, s.endStreams = context.WithCancel(context.Background())
-	o.Metrics.observe(o.Stores)
+	o.Metrics.observe(o.Stores, o.Service)
+	o.Metrics.watch("v2", s.gates.v2)
+	o.Metrics.watch("game", s.gates.game)
 	return s
 }
 
@@ -96,6 +119,7 @@ func (s *Server) httpServer(h http.Handler) *http.Server {
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
+		ConnState:         noteState,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 }
@@ -126,8 +150,11 @@ func (s *Server) Run(ctx context.Context, l Listeners) error {
 		defer close(recorded)
 		s.recorder.run(recordCtx)
 	}()
+	probing, stopProbing := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopProbing()
+	go s.door.run(probing)
 	public := []*http.Server{s.httpServer(s.Public(l.Game == nil))}
-	start(public[0], l.V2)
+	start(public[0], s.door.listener(l.V2))
 	if l.Game != nil {
 		public = append(public, s.httpServer(s.Game()))
 		start(public[1], l.Game)

@@ -35,6 +35,12 @@ func (s *Server) streamEvents(w http.ResponseWriter, r *http.Request) {
 		s.refuse(r.Context(), w, err)
 		return
 	}
+	end, err := s.opened.open(server.ID)
+	if err != nil {
+		s.refuse(r.Context(), w, err)
+		return
+	}
+	defer end()
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
 	defer context.AfterFunc(s.streams, func() { cancel(errDraining) })()

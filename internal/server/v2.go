@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"mime"
-	"net"
 	"net/http"
 	"net/netip"
 	"runtime/debug"
@@ -39,11 +38,11 @@ type endpoint struct {
 func (s *Server) endpoints() map[string]endpoint {
 	return map[string]endpoint{
 		wire.PathAuth:           {answer: s.login},
-		wire.PathSessionsCheck:  handle(s, s.checkSessions),
-		wire.PathSessionsLogout: handle(s, s.kickMember),
-		wire.PathMembers:        handle(s, s.registerMember),
-		wire.PathMembersOnline:  handle(s, s.membersOnline),
-		wire.PathOpenGame:       handle(s, s.openGame),
+		wire.PathSessionsCheck:  handle(s, reads, s.checkSessions),
+		wire.PathSessionsLogout: handle(s, changes, s.kickMember),
+		wire.PathMembers:        handle(s, changes, s.registerMember),
+		wire.PathMembersOnline:  handle(s, reads, s.membersOnline),
+		wire.PathOpenGame:       handle(s, changes, s.openGame),
 	}
 }
 
@@ -90,34 +89,74 @@ type request[T any] interface {
 	Subject() string
 }
 
+// An effect says what a rule does.
+type effect bool
+
+const (
+	reads   effect = false
+	changes effect = true
+)
+
 // handle makes the endpoint that proves the caller, reads the plaintext as a T
 // and applies rule.
-func handle[T any, R request[T]](s *Server, rule func(context.Context, roll.Caller, R) (wire.Data, error)) endpoint {
+func handle[T any, R request[T]](s *Server, does effect, rule func(context.Context, roll.Caller, R) (wire.Data, error)) endpoint {
 	return endpoint{withToken: true, answer: func(ctx context.Context, x *exchange) (wire.Data, error) {
-		caller, plaintext, err := s.o.Auth.Authenticate(ctx, x.head, x.cipherText, x.trail)
+		caller, plaintext, err := s.o.Auth.Prove(ctx, x.record.Endpoint, x.head, x.cipherText, x.trail)
 		if err != nil {
 			return nil, err
 		}
-		req := R(new(T))
-		if err := req.Decode(plaintext); x.trail.Check("plaintext", err) != nil {
+		apply := func() (wire.Data, error) {
+			req := R(new(T))
+			if err := req.Decode(plaintext); x.trail.Check("plaintext", err) != nil {
+				return nil, err
+			}
+			caller.LogUUID = x.record.LogUUID
+			data, err := rule(ctx, caller, req)
+			if err == nil {
+				x.record.Username = req.Subject()
+			}
+			if err == nil && does == reads {
+				x.partial, err = s.o.Service.Partial(ctx)
+			}
+			return data, err
+		}
+		if does == reads && s.o.Stores.Remote {
+			return s.atOnce(ctx, x, apply)
+		}
+		if err := s.o.Auth.Spend(ctx, &x.head); x.trail.Check("nonce", err) != nil {
 			return nil, err
 		}
-		caller.LogUUID = x.record.LogUUID
-		data, err := rule(ctx, caller, req)
-		if err == nil {
-			x.record.Username = req.Subject()
-		}
-		return data, err
+		return apply()
 	}}
+}
+
+// atOnce applies a rule that only reads while the nonce is claimed, so that both
+// wait for the engine at the same time. What it has found is dropped where the
+// nonce was used.
+func (s *Server) atOnce(ctx context.Context, x *exchange, apply func() (wire.Data, error)) (wire.Data, error) {
+	spent := make(chan error, 1)
+	go func() { spent <- s.o.Auth.Spend(ctx, &x.head) }()
+	data, err := apply()
+	if spentErr := <-spent; x.trail.Check("nonce", spentErr) != nil {
+		return nil, spentErr
+	}
+	return data, err
 }
 
 // An exchange is one v2 request on its way.
 type exchange struct {
 	start      time.Time
+	address    netip.Addr
 	trail      *roll.Trail
 	record     rollcall.RequestRecord
 	head       wire.Header
 	cipherText string
+	// refused is why it was refused though it may be right, and retryAfter when it
+	// may come again.
+	refused    string
+	retryAfter time.Duration
+	// partial says that the answer may lack sessions.
+	partial bool
 }
 
 // V2 returns the handler of the v2 API. It answers every request, whatever its
@@ -131,7 +170,10 @@ func (s *Server) serveV2(w http.ResponseWriter, r *http.Request) {
 	h["Content-Type"] = jsonType
 	h[wire.HeaderLogUUID] = []string{x.record.LogUUID}
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
-	setStatusHeaders(h, status)
+	if x.partial {
+		h[wire.HeaderPartial] = []string{"true"}
+	}
+	setStatusHeaders(h, status, x.retryAfter)
 	w.WriteHeader(status)
 	w.Write(body)
 	s.finish(r.Context(), x)
@@ -140,12 +182,12 @@ func (s *Server) serveV2(w http.ResponseWriter, r *http.Request) {
 var jsonType = []string{"application/json"}
 
 // setStatusHeaders sets what goes with an exceptional status (spec 1.6).
-func setStatusHeaders(h http.Header, status int) {
+func setStatusHeaders(h http.Header, status int, retryAfter time.Duration) {
 	switch status {
 	case http.StatusMethodNotAllowed:
 		h.Set("Allow", http.MethodPost)
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
-		h.Set("Retry-After", "1")
+		setRetryAfter(h, retryAfter)
 	case http.StatusRequestEntityTooLarge:
 		h.Set("Connection", "close")
 	}
@@ -153,13 +195,11 @@ func setStatusHeaders(h http.Header, status int) {
 
 func (s *Server) newExchange(r *http.Request) *exchange {
 	start := s.now()
-	remote, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		remote = r.RemoteAddr
-	}
+	address, remote := s.proxies.remote(r)
 	return &exchange{
-		start: start,
-		trail: roll.NewTrail(s.now),
+		start:   start,
+		address: address,
+		trail:   roll.NewTrail(s.now),
 		record: rollcall.RequestRecord{
 			LogUUID:  uuid.Must(uuid.NewV7()).String(),
 			At:       start,
@@ -188,6 +228,9 @@ func (s *Server) answer(x *exchange, r *http.Request) (status int, body []byte) 
 
 // process is spec 8 from the method to the answer's data.
 func (s *Server) process(x *exchange, r *http.Request) (wire.Data, error) {
+	if err := s.checkAddress(r, x.address, x.record.Remote); err != nil {
+		return nil, x.trail.Check("address", err)
+	}
 	ep, err := s.route(x, r)
 	if x.trail.Check("transport", err) != nil {
 		return nil, err
@@ -196,6 +239,17 @@ func (s *Server) process(x *exchange, r *http.Request) (wire.Data, error) {
 	if x.trail.Check("size", err) != nil {
 		return nil, err
 	}
+	// Not before the body is there: who sends it slowly must not take up room. To
+	// read it is cheap.
+	if err := enter(r, s.gates.v2); err != nil {
+		return nil, x.trail.Check("overload", err)
+	}
+	defer s.gates.v2.leave()
+	return s.work(x, r, ep, body)
+}
+
+// work is what the gate is for: spec 8 from the body on.
+func (s *Server) work(x *exchange, r *http.Request, ep endpoint, body []byte) (wire.Data, error) {
 	var req wire.Request
 	if err := req.Decode(body); x.trail.Check("body", err) != nil {
 		return nil, err
@@ -261,8 +315,13 @@ func (s *Server) reply(ctx context.Context, x *exchange, data wire.Data, err err
 	if transport, ok := errors.AsType[transportError](err); ok {
 		status = int(transport)
 	}
-	if code == wire.CodeInternal {
-		s.log.LogAttrs(ctx, slog.LevelError, "request failed",
+	x.refused, x.retryAfter = refusedFor(err)
+	if code == wire.CodeInternal && x.refused == "" {
+		level := slog.LevelError
+		if ctx.Err() != nil {
+			level = slog.LevelDebug // who asked has hung up, which is no fault of ours
+		}
+		s.log.LogAttrs(ctx, level, "request failed",
 			slog.String("log_uuid", x.record.LogUUID),
 			slog.String("endpoint", x.record.Endpoint),
 			slog.Any("error", err))
@@ -277,6 +336,12 @@ func (s *Server) finish(ctx context.Context, x *exchange) {
 	x.record.TookNanos = took.Nanoseconds()
 	x.record.Checks = x.trail.Checks()
 	s.o.Metrics.request(x.record.Endpoint, x.record.Code, took)
+	if x.refused != "" {
+		s.o.Metrics.refused("v2", x.refused)
+		if !s.refusals.pick(x.refused) {
+			return
+		}
+	}
 	s.log.LogAttrs(ctx, slog.LevelDebug, "request",
 		slog.String("log_uuid", x.record.LogUUID),
 		slog.String("endpoint", x.record.Endpoint),

@@ -40,6 +40,20 @@ func (h *history) Request(_ context.Context, logUUID string) (rollcall.RequestRe
 	return r, nil
 }
 
+func (h *history) RequestsAfter(_ context.Context, after string, limit int) ([]rollcall.RequestRecord, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	list := []rollcall.RequestRecord{}
+	for id, r := range h.of {
+		if id > after {
+			r.Checks = slices.Clone(r.Checks)
+			list = append(list, r)
+		}
+	}
+	slices.SortFunc(list, func(a, b rollcall.RequestRecord) int { return cmp.Compare(a.LogUUID, b.LogUUID) })
+	return list[:min(limit, len(list))], nil
+}
+
 func (h *history) Prune(_ context.Context, before time.Time, limit int) (int, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -98,6 +112,11 @@ func (h *history) EndedAround(_ context.Context, at time.Time, filter rollcall.S
 	list := h.pick(func(e *rollcall.EndedSession) bool {
 		return !e.StartedAt.After(at) && e.EndedAt.After(at) && filter.Picks(&e.Session) && e.ID > after
 	})
+	return list[:min(limit, len(list))], nil
+}
+
+func (h *history) EndedAfter(_ context.Context, after string, limit int) ([]rollcall.EndedSession, error) {
+	list := h.pick(func(e *rollcall.EndedSession) bool { return e.ID > after })
 	return list[:min(limit, len(list))], nil
 }
 

@@ -25,13 +25,14 @@ type Options struct {
 	Now func() time.Time
 }
 
-// A Store holds the four contracts of roll.Stores. It is safe for concurrent
+// A Store holds the contracts of roll.Stores. It is safe for concurrent
 // use.
 type Store struct {
 	directory directory
 	sessions  *sessions
 	nonces    nonces
 	history   history
+	limits    *live.Buckets
 }
 
 // New returns an empty Store.
@@ -40,6 +41,7 @@ func New(o Options) *Store {
 		o.Now = time.Now
 	}
 	s := &Store{
+		limits:   live.NewBuckets(o.Now),
 		sessions: newSessions(o.Now),
 		nonces:   nonces{set: live.NewNonces(2 * cmp.Or(o.MaxClockSkew, 5*time.Minute)), now: o.Now},
 		history: history{
@@ -59,9 +61,9 @@ func New(o Options) *Store {
 	return s
 }
 
-// Stores returns the Store as its four contracts.
+// Stores returns the Store as its contracts.
 func (s *Store) Stores() roll.Stores {
-	return roll.Stores{Directory: &s.directory, Sessions: s.sessions, Nonces: &s.nonces, History: &s.history}
+	return roll.Stores{Directory: &s.directory, Sessions: s.sessions, Nonces: &s.nonces, History: &s.history, Limits: s.limits}
 }
 
 type directory struct {
@@ -84,8 +86,8 @@ func (d *directory) AdminTokens() roll.Table[roll.AdminToken] { return d.adminTo
 func (d *directory) TokenKeys() roll.Table[roll.TokenKey]     { return d.tokenKeys }
 func (d *directory) Ping(ctx context.Context) error           { return ctx.Err() }
 
-func (d *directory) Note(_ context.Context, entry rollcall.AuditEntry) error {
-	d.audit.add(entry)
+func (d *directory) Note(_ context.Context, entries ...rollcall.AuditEntry) error {
+	d.audit.add(entries...)
 	return nil
 }
 
@@ -99,11 +101,13 @@ type audit struct {
 	entries []rollcall.AuditEntry
 }
 
-func (a *audit) add(e rollcall.AuditEntry) {
+func (a *audit) add(entries ...rollcall.AuditEntry) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	e.Seq = int64(len(a.entries) + 1)
-	a.entries = append(a.entries, e)
+	for _, e := range entries {
+		e.Seq = int64(len(a.entries) + 1)
+		a.entries = append(a.entries, e)
+	}
 }
 
 func (a *audit) list(before int64, limit int) []rollcall.AuditEntry {
@@ -174,6 +178,23 @@ func (t *table[T]) Delete(_ context.Context, entry rollcall.AuditEntry, key stri
 	t.rows.Delete(key)
 	t.audit.add(entry)
 	return nil
+}
+
+func (t *table[T]) Restore(_ context.Context, values map[string]T) (added int, err error) {
+	t.changing.Lock()
+	defer t.changing.Unlock()
+	for key, value := range values {
+		if t.rows.Get(key) != nil {
+			continue
+		}
+		own, err := clone(&value)
+		if err != nil {
+			return added, err
+		}
+		t.rows.Put(key, own)
+		added++
+	}
+	return added, nil
 }
 
 // put stores a copy, so that the caller's value stays the caller's, and returns

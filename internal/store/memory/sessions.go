@@ -166,10 +166,10 @@ func (s *sessions) Launch(_ context.Context, key string) (roll.Launch, error) {
 	return s.book.Launch(key)
 }
 
-func (s *sessions) Tell(_ context.Context, r rollcall.Receipt) error {
+func (s *sessions) Tell(_ context.Context, receipts ...rollcall.Receipt) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.apply(live.Step{Receipts: []rollcall.Receipt{r}})
+	s.apply(live.NewReceipts(receipts))
 	return nil
 }
 

@@ -52,8 +52,15 @@ func (d *directory) AdminTokens() roll.Table[roll.AdminToken] { return d.adminTo
 func (d *directory) TokenKeys() roll.Table[roll.TokenKey]     { return d.tokenKeys }
 func (d *directory) Ping(ctx context.Context) error           { return d.db.ping(ctx) }
 
-func (d *directory) Note(ctx context.Context, entry rollcall.AuditEntry) error {
-	return outage("note", d.db.change(ctx, func(tx *sql.Tx) error { return addAudit(ctx, tx, entry) }))
+func (d *directory) Note(ctx context.Context, entries ...rollcall.AuditEntry) error {
+	return outage("note", d.db.change(ctx, func(tx *sql.Tx) error {
+		for _, entry := range entries {
+			if err := addAudit(ctx, tx, entry); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
 }
 
 func (d *directory) Audit(ctx context.Context, before int64, limit int) ([]rollcall.AuditEntry, error) {

@@ -95,6 +95,10 @@ func (h *history) EndedOf(ctx context.Context, agentID, username, before string,
 		`SELECT 0, doc FROM ended WHERE agent = $1 AND username = $2 AND id < $3 ORDER BY id DESC LIMIT $4`, agentID, username, before, max(0, limit))
 }
 
+func (h *history) EndedAfter(ctx context.Context, after string, limit int) ([]rollcall.EndedSession, error) {
+	return h.ended(ctx, "list ended sessions", `SELECT 0, doc FROM ended WHERE id > $1 ORDER BY id LIMIT $2`, after, max(0, limit))
+}
+
 // aroundText finds who was live at $1 among the starts since $2. The || keeps
 // SQLite from walking all IDs instead, which it thinks cheaper for a short page.
 const aroundText = `SELECT 0, doc FROM ended WHERE started <= $1 AND started > $2 AND ended > $1 AND id > $3

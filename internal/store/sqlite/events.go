@@ -25,10 +25,8 @@ func (s *sessions) Launch(_ context.Context, key string) (roll.Launch, error) {
 	return s.book.Launch(key)
 }
 
-func (s *sessions) Tell(ctx context.Context, r rollcall.Receipt) error {
-	return s.writer.do(ctx, "queue event", nil, func() (live.Step, error) {
-		return live.Step{Receipts: []rollcall.Receipt{r}}, nil
-	})
+func (s *sessions) Tell(ctx context.Context, receipts ...rollcall.Receipt) error {
+	return s.writer.do(ctx, "queue event", nil, func() (live.Step, error) { return live.NewReceipts(receipts), nil })
 }
 
 func (s *sessions) Pending(_ context.Context, gameServer string, after int64, limit int) ([]rollcall.Receipt, error) {

@@ -69,6 +69,14 @@ func (h *history) Request(ctx context.Context, logUUID string) (r rollcall.Reque
 	return r, nil
 }
 
+// RequestsAfter has texts that are no UUIDs in front of all that are.
+func (h *history) RequestsAfter(ctx context.Context, after string, limit int) ([]rollcall.RequestRecord, error) {
+	list := []rollcall.RequestRecord{}
+	err := docs(ctx, h.db, "list request records", decoded(func(_ int64, r rollcall.RequestRecord) { list = append(list, r) }),
+		`SELECT 0, doc FROM requests WHERE log_uuid > $1 ORDER BY log_uuid LIMIT $2`, requestKey(after), max(0, limit))
+	return list, err
+}
+
 func (h *history) Prune(ctx context.Context, before time.Time, limit int) (int, error) {
 	n, err := removed(h.db.write.ExecContext(ctx,
 		`DELETE FROM requests WHERE log_uuid IN (SELECT log_uuid FROM requests WHERE at < $1 ORDER BY at LIMIT $2)`, before.UnixMilli(), limit))

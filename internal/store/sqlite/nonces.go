@@ -34,6 +34,11 @@ func openNonces(dir string, o Options) (*nonces, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.Moved {
+		if err := found.moved(dir, now); err != nil {
+			return nil, err
+		}
+	}
 	n.lost = found.lost
 	if !later(now.Add(-o.MaxClockSkew), n.lost) {
 		o.Log.Warn("the machine stopped without closing the store: requests with a timestamp up to then are refused, since their nonces may be lost",

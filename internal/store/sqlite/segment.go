@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/rollcall-server/rollcall/internal/live"
 )
@@ -150,6 +151,17 @@ func readJournal(dir, bootID string, claimed func(record)) (f found, err error) 
 	}
 	f.lost = max(f.lost, lost)
 	return f, nil
+}
+
+// moved notes that all claims until at may be missing, in a segment of a boot of
+// no machine, which for every later run is one that died.
+func (f *found) moved(dir string, at time.Time) error {
+	file, err := createSegment(dir, f.next, "", at.UnixMilli())
+	if err != nil {
+		return fmt.Errorf("nonce journal: %w", err)
+	}
+	f.paths, f.next, f.lost = append(f.paths, file.Name()), f.next+1, max(f.lost, at.UnixMilli())
+	return file.Close()
 }
 
 // A segment is what one file says.

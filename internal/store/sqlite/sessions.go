@@ -3,6 +3,9 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -23,6 +26,11 @@ type sessions struct {
 
 func openSessions(ctx context.Context, db *database, dir string, o Options) (*sessions, error) {
 	s := &sessions{db: db, run: run{db, filepath.Join(dir, runFile)}, now: o.Now}
+	if o.Moved {
+		if err := os.Remove(s.run.file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	}
 	epoch, err := s.run.begin(ctx, o.Now())
 	if err != nil {
 		return nil, err

@@ -30,6 +30,7 @@ import (
 	_ "modernc.org/sqlite" // the driver named sqlite
 
 	"github.com/rollcall-server/rollcall"
+	"github.com/rollcall-server/rollcall/internal/live"
 	"github.com/rollcall-server/rollcall/internal/roll"
 )
 
@@ -57,6 +58,10 @@ type Options struct {
 	// Sync is for rollcall.db, and for what history.db takes over from it; "":
 	// SyncFull.
 	Sync Sync
+	// Moved says that what comes next was in another store until now: an epoch
+	// begins, so that sessions from before can be announced, and requests that
+	// were signed before are refused, in later runs too.
+	Moved bool
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
 	// Log is told what no caller is; nil: slog.Default.
@@ -99,6 +104,9 @@ type Store struct {
 	sessions  *sessions
 	nonces    *nonces
 	history   *history
+	// limits are in memory: a restart fills all buckets, and no other process is
+	// there to share them with.
+	limits *live.Buckets
 }
 
 // Open opens the directory dir, and makes it where it is not there. A second
@@ -136,12 +144,13 @@ func Open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 		return nil, err
 	}
 	s.history = &history{db: s.past, sync: o.Sync}
+	s.limits = live.NewBuckets(o.Now)
 	return s, nil
 }
 
-// Stores returns the Store as its four contracts.
+// Stores returns the Store as its contracts.
 func (s *Store) Stores() roll.Stores {
-	return roll.Stores{Directory: s.directory, Sessions: s.sessions, Nonces: s.nonces, History: s.history}
+	return roll.Stores{Directory: s.directory, Sessions: s.sessions, Nonces: s.nonces, History: s.history, Limits: s.limits}
 }
 
 // Close finishes what was begun and frees the directory. Nothing may be called

@@ -47,7 +47,7 @@ func testDeliveries(t *testing.T, f *fixture) {
 	ctx := t.Context()
 	_, err := f.History.Delivery(ctx, "none")
 	wantErr(t, err, rollcall.ErrNotFound)
-	d := f.delivery("a1", 123)
+	d := f.delivery("a1", 123*time.Microsecond)
 	f.deliver(t, d, f.delivery("a1", 0))
 	f.deliver(t)
 	again := d
@@ -60,7 +60,7 @@ func testDeliveries(t *testing.T, f *fixture) {
 		wantSame(t, "delivery", got, want)
 	}
 	is(d)
-	d.Attempts, d.LastError, d.NextAt, d.DeadAt = 3, "refused", time.Time{}, f.now.Add(5)
+	d.Attempts, d.LastError, d.NextAt, d.DeadAt = 3, "refused", time.Time{}, f.now.Add(5*time.Microsecond)
 	must(t, f.History.PutDelivery(ctx, d))
 	is(d)
 	must(t, f.History.DropDelivery(ctx, d.ID))

@@ -24,6 +24,8 @@ var ofDirectory = map[string]func(*testing.T, *fixture){
 	"GameServers":       testGameServers,
 	"Audit":             testAudit,
 	"Note":              testNote,
+	"Notes":             testNotes,
+	"Restore":           testRestore,
 	"DirectoryReopen":   testDirectoryReopen,
 }
 

@@ -15,6 +15,7 @@ import (
 var ofHistory = map[string]func(*testing.T, *fixture){
 	"History":      testHistory,
 	"HistoryPrune": testHistoryPrune,
+	"HistoryPages": testHistoryPages,
 	"Ended":        testEnded,
 	"EndedOf":      testEndedOf,
 	"EndedAround":  testEndedAround,
@@ -56,6 +57,35 @@ func testHistory(t *testing.T, f *fixture) {
 		if fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
+	}
+}
+
+// Who moves a history reads it page by page, to the end.
+func testHistoryPages(t *testing.T, f *fixture) {
+	ctx := t.Context()
+	var records []rollcall.RequestRecord
+	var all []rollcall.EndedSession
+	for i := range 7 {
+		records = append(records, f.record(fmt.Sprint("player", i)))
+		all = append(all, f.ended(fmt.Sprint("player", i), time.Duration(-i)*time.Hour, 0))
+	}
+	must(t, f.History.AddRequests(ctx, []rollcall.RequestRecord{records[4], records[0], records[6], records[2]}))
+	must(t, f.History.AddRequests(ctx, records))
+	must(t, f.History.AddEnded(ctx, []rollcall.EndedSession{all[5], all[1]}))
+	must(t, f.History.AddEnded(ctx, all))
+	for _, page := range []struct{ after, limit, from, to int }{
+		{-1, 3, 0, 3}, {2, 3, 3, 6}, {5, 3, 6, 7}, {6, 3, 7, 7}, {-1, 0, 0, 0}, {-1, 100, 0, 7},
+	} {
+		afterRecord, afterEnded := "", ""
+		if page.after >= 0 {
+			afterRecord, afterEnded = records[page.after].LogUUID, all[page.after].ID
+		}
+		gotRecords, err := f.History.RequestsAfter(ctx, afterRecord, page.limit)
+		must(t, err)
+		wantSame(t, fmt.Sprintf("records %+v", page), gotRecords, append([]rollcall.RequestRecord{}, records[page.from:page.to]...))
+		gotEnded, err := f.History.EndedAfter(ctx, afterEnded, page.limit)
+		must(t, err)
+		wantSame(t, fmt.Sprintf("ended %+v", page), gotEnded, append([]rollcall.EndedSession{}, all[page.from:page.to]...))
 	}
 }
 
@@ -147,9 +177,9 @@ func testEndedAround(t *testing.T, f *fixture) {
 		f.ended("player001", 0, time.Microsecond), // just then
 		f.ended("player001", -time.Hour, time.Hour),
 		f.ended("player002", -time.Hour, time.Hour),
-		f.ended("player001", -24*time.Hour+time.Second, 1), // as long as may be
-		f.ended("player001", -time.Hour, 0),                // ended at that very moment
-		f.ended("player001", time.Microsecond, time.Hour),  // began just after
+		f.ended("player001", -24*time.Hour+time.Second, time.Microsecond), // as long as may be
+		f.ended("player001", -time.Hour, 0),                               // ended at that very moment
+		f.ended("player001", time.Microsecond, time.Hour),                 // began just after
 		f.ended("player001", -2*time.Hour, -time.Hour),
 	}
 	all[2].GameCode, all[2].Currency, all[2].GameServer, all[2].AgentID = "g2", "EUR", "s2", "a2"
@@ -202,7 +232,7 @@ func testEndedPrune(t *testing.T, f *fixture) {
 	ctx := t.Context()
 	kept := f.ended("player001", -time.Hour, 0)
 	must(t, f.History.AddEnded(ctx, []rollcall.EndedSession{
-		f.ended("player001", -time.Hour, -1), kept, f.ended("player001", -time.Hour, -time.Minute), f.ended("player001", -time.Hour, -time.Hour),
+		f.ended("player001", -time.Hour, -time.Microsecond), kept, f.ended("player001", -time.Hour, -time.Minute), f.ended("player001", -time.Hour, -time.Hour),
 	}))
 	for _, want := range []int{2, 1, 0} {
 		n, err := f.History.PruneEnded(ctx, f.now, 2)
@@ -217,7 +247,7 @@ func testEndedPrune(t *testing.T, f *fixture) {
 }
 
 func testEndedReopen(t *testing.T, f *fixture) {
-	e, d := f.ended("player001", -time.Hour, 123), f.delivery("a1", 0)
+	e, d := f.ended("player001", -time.Hour, 123*time.Microsecond), f.delivery("a1", 0)
 	must(t, f.History.AddEnded(t.Context(), []rollcall.EndedSession{e}))
 	must(t, f.History.AddDeliveries(t.Context(), []rollcall.WebhookDelivery{d}))
 	f.reopen(t)

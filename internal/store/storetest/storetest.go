@@ -17,6 +17,7 @@ import (
 
 	"github.com/rollcall-server/rollcall"
 	"github.com/rollcall-server/rollcall/internal/roll"
+	"github.com/rollcall-server/rollcall/internal/store/memory"
 )
 
 // MaxClockSkew is what a Backend is to be opened with.
@@ -29,17 +30,34 @@ type Backend struct {
 	// Reopen closes the stores and opens the same data again; nil where a
 	// backend keeps nothing.
 	Reopen func(t *testing.T) roll.Stores
+	// Engine says that the stores are a process of its own: leases outlive a
+	// restart of ours as they are, and launches are forgotten by its own clock.
+	Engine bool
+}
+
+// Memory returns stores in memory, for a backend that is not all four.
+func Memory(now func() time.Time) roll.Stores {
+	return memory.New(memory.Options{MaxClockSkew: MaxClockSkew, Now: now}).Stores()
 }
 
 // Open opens an empty backend whose clock is now, and has it closed at the end
 // of the test.
 type Open func(t *testing.T, now func() time.Time) Backend
 
+// RunDirectory runs what the suite has for a backend that is a Directory only.
+func RunDirectory(t *testing.T, open Open) { run(t, open, ofDirectory) }
+
+// RunHistory runs what the suite has for a backend that is a History only.
+func RunHistory(t *testing.T, open Open) { run(t, open, ofHistory, ofDeliveries) }
+
 // Run runs the suite.
 func Run(t *testing.T, open Open) {
-	for _, tests := range []map[string]func(*testing.T, *fixture){
-		ofDirectory, ofLive, ofLaunches, ofEnds, ofEvents, ofKicks, ofOutbox, ofAnnounce, ofNonces, ofHistory, ofDeliveries, ofAll,
-	} {
+	run(t, open, ofDirectory, ofLive, ofLaunches, ofEnds, ofEvents, ofKicks, ofOutbox, ofAnnounce, ofNonces, ofLimits, ofHistory, ofDeliveries, ofAll)
+}
+
+func run(t *testing.T, open Open, suites ...map[string]func(*testing.T, *fixture)) {
+	t.Helper()
+	for _, tests := range suites {
 		for name, test := range tests {
 			t.Run(name, func(t *testing.T) {
 				f := &fixture{}
@@ -120,11 +138,19 @@ func (f *fixture) launch(t *testing.T, s rollcall.Session) string {
 	return l.Key
 }
 
+// on makes s one that can begin from a launch.
+func (f *fixture) on(key string, s rollcall.Session) rollcall.Session {
+	home, _ := roll.HomeOfLaunch(key)
+	s.ID = roll.NewSessionID(time.UnixMilli(1_780_000_000_000).Add(time.Duration(f.made.Add(1))*time.Microsecond), home)
+	return s
+}
+
 // launchOf makes a launch of s without what only the Start knows.
 func launchOf(s rollcall.Session, now time.Time) roll.Launch {
+	id := s.ID
 	s.ID, s.GameServer, s.BootID, s.LeaseSeconds = "", "", "", 0
 	s.StartedAt, s.SeenAt, s.ExpiresAt, s.EndsAt = time.Time{}, time.Time{}, time.Time{}, time.Time{}
-	home := roll.HomeOf(s.AgentID, s.Username)
+	home, _ := roll.HomeOfSession(id)
 	return roll.Launch{Key: roll.LaunchKey(fmt.Sprintf("%s%08X", uuid.NewString(), home)), Session: s, CreatedAt: now, ExpiresAt: now.Add(5 * time.Minute)}
 }
 

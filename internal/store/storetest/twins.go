@@ -93,9 +93,17 @@ func (tw *twins) start(t *testing.T) {
 
 // startAgain starts one from a launch that was used, or refused.
 func (tw *twins) startAgain(t *testing.T) {
-	if len(tw.keys) > 0 {
-		tw.startFrom(t, tw.keys[tw.rand.IntN(len(tw.keys))], tw.session())
+	if len(tw.keys) == 0 {
+		return
 	}
+	key := tw.keys[tw.rand.IntN(len(tw.keys))]
+	l, err := tw.memory.Launch(t.Context(), key)
+	if err != nil || !tw.f.now.Before(l.ExpiresAt.Add(roll.LaunchMemory)) {
+		return // it may be forgotten
+	}
+	s := tw.session()
+	s.AgentID, s.Username = l.Session.AgentID, l.Session.Username
+	tw.startFrom(t, key, tw.f.on(key, s))
 }
 
 func (tw *twins) startFrom(t *testing.T, key string, s rollcall.Session) {
@@ -183,6 +191,10 @@ func (tw *twins) list(t *testing.T) {
 // was not swept may come back.
 func (tw *twins) restart(t *testing.T) {
 	tw.expire(t)
+	if tw.f.Engine {
+		tw.f.reopen(t)
+		return
+	}
 	held, err := tw.memory.List(t.Context(), rollcall.SessionFilter{}, "", len(tw.known), tw.f.now)
 	must(t, err)
 	tw.newMemory(t)

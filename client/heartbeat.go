@@ -126,10 +126,12 @@ func (g *GameServer) follow(ctx context.Context, epoch string) (announced bool, 
 		if err := g.post(ctx, wire.PathGameAnnounce, r, &a); err != nil {
 			return false, err
 		}
-		for _, refused := range a.Refused {
-			g.lose(ctx, refused.ID, refused.Why)
+		refused := make(map[string]bool, len(a.Refused))
+		for _, r := range a.Refused {
+			refused[r.ID] = true
+			g.lose(ctx, r.ID, r.Why)
 		}
-		g.endDropped(ctx, sessions)
+		g.endDropped(ctx, slices.DeleteFunc(sessions, func(s rollcall.Session) bool { return refused[s.ID] }))
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()

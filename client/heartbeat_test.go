@@ -50,6 +50,27 @@ func TestHeartbeatAnnouncesToNewEpoch(t *testing.T) {
 	}
 }
 
+// A session that ends while it is announced was not known when its end was told,
+// and is there afterwards: its end is told once more.
+func TestHeartbeatEndsWhatEndedWhileItWasAnnounced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, g := newService(t, nil)
+		begin(t, s, g, "s1", "s2")
+		s.set(func() {
+			s.epoch = "e2"
+			s.instead = func(_ http.ResponseWriter, r *http.Request, _ string) bool {
+				if r.URL.Path == wire.PathGameAnnounce {
+					g.drop("s1")
+				}
+				return false
+			}
+		})
+		must(t, g.Heartbeat(t.Context()))
+		wantCalls(t, s.all(), "beat b1 [s1 s2] []", "announce b1 [s1 s2]", "/game/v1/sessions/s1/end ")
+		wantHeld(t, g, "s2")
+	})
+}
+
 func TestHeartbeatTellsEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		busy := errors.New("busy")

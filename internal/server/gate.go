@@ -135,6 +135,9 @@ func (g *gate) remove(place *queue.Element) chan bool {
 	return turn
 }
 
+// isFull reports whether a call had better not be begun.
+func (g *gate) isFull() bool { return g != nil && g.full.Load() }
+
 // counts returns how many are inside and how many wait.
 func (g *gate) counts() (inside, waiting int) {
 	if g == nil {

@@ -68,7 +68,6 @@ type Server struct {
 	gates    struct{ v2, game *gate } // apart: what floods one leaves the other
 	refusals samples
 	opened   streamCounts
-	door     *door
 
 	// streams ends when the event streams are to.
 	streams    context.Context
@@ -92,7 +91,6 @@ func New(o Options) *Server {
 	s.v2 = s.endpoints()
 	s.proxies = o.TrustedProxies
 	s.gates.v2, s.gates.game = newGate(o.MaxConcurrent, o.Now), newGate(o.MaxConcurrent, o.Now)
-	s.door = &door{gate: s.gates.v2, now: o.Now, count: func() { o.Metrics.refused("v2", forLoad) }}
 	s.refusals.now, s.opened.of = o.Now, make(map[string]int)
 	s.streams, s.endStreams = context.WithCancel(context.Background())
 	o.Metrics.observe(o.Stores, o.Service)
@@ -119,7 +117,6 @@ func (s *Server) httpServer(h http.Handler) *http.Server {
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ConnState:         noteState,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 }
@@ -150,11 +147,8 @@ func (s *Server) Run(ctx context.Context, l Listeners) error {
 		defer close(recorded)
 		s.recorder.run(recordCtx)
 	}()
-	probing, stopProbing := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopProbing()
-	go s.door.run(probing)
 	public := []*http.Server{s.httpServer(s.Public(l.Game == nil))}
-	start(public[0], s.door.listener(l.V2))
+	start(public[0], l.V2)
 	if l.Game != nil {
 		public = append(public, s.httpServer(s.Game()))
 		start(public[1], l.Game)

@@ -128,8 +128,10 @@ func (st *stream) write(text string) error {
 	if _, err := st.s.gameServer(st.r); err != nil {
 		return err // the token was taken away since
 	}
-	// The deadline is the stream's own: http.Server's WriteTimeout would cut it.
-	if err := st.to.SetWriteDeadline(st.s.now().Add(slowest)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	// The deadline is the stream's own: http.Server's WriteTimeout would cut it. It
+	// is by the machine's clock, whatever the sessions go by.
+	deadline := time.Now().Add(slowest) //nolint:forbidigo // see there
+	if err := st.to.SetWriteDeadline(deadline); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return err
 	}
 	if _, err := st.w.Write([]byte(text)); err != nil {

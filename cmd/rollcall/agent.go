@@ -48,7 +48,7 @@ func newAgent() *cobra.Command {
 
 func showAgent(w io.Writer, a rollcall.Agent) {
 	fields(w, "agent", a.ID, "status", a.Status, "branch", a.BranchID, "wallet", a.Wallet, "signature", a.Signature,
-		"games", joinGames(a.Games), "limits", limitsText(a.Limits), "webhook", a.WebhookURL,
+		"games", joinGames(a.Games), "limits", limitsText(a.Limits), "rate limit", rateText(a.RateLimit), "webhook", a.WebhookURL,
 		"tokens not before", at(a.TokensNotBefore), "created", at(a.CreatedAt), "updated", at(a.UpdatedAt))
 	for _, k := range a.APIKeys {
 		fields(w, "API key", k.ID+"  made "+at(k.CreatedAt))
@@ -72,6 +72,19 @@ func limitsText(l rollcall.SessionLimits) string {
 	return strings.Join(texts, ", ") + ", one more is " + map[bool]string{
 		true: "in place of the oldest", false: "refused",
 	}[l.Policy == rollcall.LimitDisplaceOldest]
+}
+
+func rateText(l rollcall.RateLimit) string {
+	if l.PerSecond == 0 {
+		return "the server's"
+	}
+	return fmt.Sprintf("%d per second and endpoint, %d at once", l.PerSecond, l.Or(l).Burst)
+}
+
+// rateFlags declares the limit of an agent's own calls.
+func rateFlags(f *pflag.FlagSet, l *rollcall.RateLimit) {
+	f.IntVar(&l.PerSecond, "rate-limit", 0, "how many calls of each endpoint in a second; 0: the server's --rate-limit")
+	f.IntVar(&l.Burst, "rate-burst", 0, "how many at once, after a pause; 0: twice --rate-limit")
 }
 
 // limitFlags declares the limits of an agent's members, and its games.
@@ -113,6 +126,7 @@ func newAgentCreate() *cobra.Command {
 	f.StringVar(&apiKeyFile, "api-key-file", "", "`file` with an API key to take over (default: a new one)")
 	f.StringVar(&secretKeyFile, "secret-key-file", "", "`file` with a Secret key to take over (default: a new one)")
 	limitFlags(f, &in.Limits, &in.Games)
+	rateFlags(f, &in.RateLimit)
 	return cmd
 }
 
@@ -129,13 +143,15 @@ func readSecret(file string) (string, error) {
 func newAgentChange() *cobra.Command {
 	var branch, signature, wallet string
 	var limits rollcall.SessionLimits
+	var rate rollcall.RateLimit
 	var games []string
 	var cmd *cobra.Command
 	var had rollcall.Agent
 	cmd = verb[rollcall.Agent]{
-		use: "change AGENT", short: "Change an agent's branch, wallet, signature profile, limits or games", args: 1,
+		use: "change AGENT", short: "Change an agent's branch, wallet, signature profile, limits, rate or games", args: 1,
 		example: "  rollcall agent change myCasino --signature hmac\n  rollcall agent change myCasino --branch ''    (takes it away)\n" +
-			"  rollcall agent change myCasino --max-per-member 2 --limit-policy displace-oldest",
+			"  rollcall agent change myCasino --max-per-member 2 --limit-policy displace-oldest\n" +
+			"  rollcall agent change myCasino --rate-limit 500",
 		method: http.MethodPatch, path: to("agents", "{0}"), show: showAgent,
 		before: func(ctx context.Context, c *admin.Client, args []string) error {
 			return c.Do(ctx, http.MethodGet, admin.Path("agents", args[0]), nil, &had)
@@ -145,6 +161,7 @@ func newAgentChange() *cobra.Command {
 				BranchID:  given(cmd, "branch", &branch),
 				Signature: (*rollcall.SignatureProfile)(given(cmd, "signature", &signature)),
 				Limits:    changedLimits(cmd, had.Limits, limits),
+				RateLimit: changedRate(cmd, had.RateLimit, rate),
 				Games:     given(cmd, "games", &games),
 			}
 			if cmd.Flags().Changed("wallet") {
@@ -160,6 +177,7 @@ func newAgentChange() *cobra.Command {
 	cmd.Flags().StringVar(&signature, "signature", "", "plain or hmac")
 	cmd.Flags().StringVar(&wallet, "wallet", "", "transfer or seamless")
 	limitFlags(cmd.Flags(), &limits, &games)
+	rateFlags(cmd.Flags(), &rate)
 	return cmd
 }
 
@@ -179,6 +197,22 @@ func changedLimits(cmd *cobra.Command, had, wanted rollcall.SessionLimits) *roll
 	}
 	if !changed {
 		return nil
+	}
+	return &had
+}
+
+// changedRate is changedLimits for an agent's own rate limit; one that is taken
+// away takes its burst with it.
+func changedRate(cmd *cobra.Command, had, wanted rollcall.RateLimit) *rollcall.RateLimit {
+	perSecond, burst := cmd.Flags().Changed("rate-limit"), cmd.Flags().Changed("rate-burst")
+	if !perSecond && !burst {
+		return nil
+	}
+	if perSecond {
+		had.PerSecond = wanted.PerSecond
+	}
+	if burst || had.PerSecond == 0 {
+		had.Burst = wanted.Burst
 	}
 	return &had
 }

@@ -28,6 +28,14 @@ type config struct {
 	GameListen          string
 	AdminListen         string
 	Data                string
+	Sessions            string
+	Directory           string
+	RedisPrefix         string
+	RedisTimeout        time.Duration
+	RedisReplicas       int
+	DirectoryMaxStale   time.Duration
+	NoMigrate           bool
+	ClockOffset         time.Duration
 	MasterKeyFile       string
 	Sync                string
 	TLSCert             string
@@ -47,6 +55,12 @@ type config struct {
 	EventRetention      time.Duration
 	WebhookAllowPrivate bool
 	WebhookAllow        string
+	RateLimit           int
+	RateBurst           int
+	AddressRate         int
+	AddressBurst        int
+	TrustedProxies      string
+	MaxConcurrent       int
 	DrainDelay          time.Duration
 	DrainTimeout        time.Duration
 	LogLevel            string
@@ -68,8 +82,10 @@ const (
 func (c *config) flags() *pflag.FlagSet {
 	f := pflag.NewFlagSet("settings", pflag.ContinueOnError)
 	c.listenFlags(f)
+	c.storeFlags(f)
 	c.secretFlags(f)
 	c.sessionFlags(f)
+	c.limitFlags(f)
 	c.processFlags(f)
 	return f
 }
@@ -111,12 +127,25 @@ func (c *config) processFlags(f *pflag.FlagSet) {
 func (c *config) listenFlags(f *pflag.FlagSet) {
 	f.StringVar(&c.Listen, "listen", defaultListen, "`address` of the v2 API; port 0 takes a free one")
 	f.StringVar(&c.AdminListen, "admin-listen", defaultAdminListen, "`address` of the admin API, /livez, /readyz and /metrics")
-	f.StringVar(&c.Data, "data", "", "`directory` of the stores")
 }
 
-// load fills in what no flag set, from the environment and the file, and returns
-// where each value came from. It reports all faults at once, as usageErrors.
+// load reads the settings and checks them all. It reports all faults at once, as
+// usageErrors.
 func (c *config) load(f *pflag.FlagSet, file string, environ []string) (sources map[string]string, err error) {
+	sources, err = c.read(f, file, environ)
+	return sources, wrongConfig(append(c.check(), err)...)
+}
+
+func wrongConfig(errs ...error) error {
+	if err := errors.Join(errs...); err != nil {
+		return usageError{fmt.Errorf("the configuration is wrong:\n%w", err)}
+	}
+	return nil
+}
+
+// read fills in what no flag set, from the environment and the file, and returns
+// where each value came from.
+func (c *config) read(f *pflag.FlagSet, file string, environ []string) (sources map[string]string, err error) {
 	fromEnv, envErr := readEnviron(f, environ)
 	fromFile, fileErr := readConfigFile(f, file)
 	errs := []error{envErr, fileErr}
@@ -143,10 +172,7 @@ func (c *config) load(f *pflag.FlagSet, file string, environ []string) (sources 
 			c.masterKey = value
 		}
 	}
-	if err := errors.Join(append(errs, c.check()...)...); err != nil {
-		return nil, usageError{fmt.Errorf("the configuration is wrong:\n%w", err)}
-	}
-	return sources, nil
+	return sources, errors.Join(errs...)
 }
 
 // A setting is a value and where it is from.
@@ -190,7 +216,7 @@ func readConfigFile(f *pflag.FlagSet, file string) (map[string]setting, error) {
 	if file == "" {
 		return nil, nil
 	}
-	text, err := os.ReadFile(file)
+	text, err := os.ReadFile(file) //nolint:gosec // the operator names the file
 	if err != nil {
 		return nil, err
 	}
@@ -217,10 +243,11 @@ func readConfigFile(f *pflag.FlagSet, file string) (map[string]setting, error) {
 // check returns every fault of the values themselves.
 func (c *config) check() []error {
 	var faults faults
-	faults.add(c.Data != "", "data: say in which directory the stores are (--data DIR)")
+	c.checkStores(&faults)
 	faults.add(c.LogFormat == "text" || c.LogFormat == "json", "log-format: want text or json, got %q", c.LogFormat)
 	faults.add(c.MaxClockSkew >= time.Second && c.MaxClockSkew <= time.Hour, "max-clock-skew: want 1s to 1h, got %s", c.MaxClockSkew)
 	c.checkSessions(&faults)
+	c.checkLimits(&faults)
 	faults.add(c.DrainDelay >= 0, "drain-delay: want 0 or more, got %s", c.DrainDelay)
 	faults.add(c.DrainTimeout > 0, "drain-timeout: want more than 0, got %s", c.DrainTimeout)
 	var level slog.Level
@@ -264,8 +291,11 @@ func (c *config) checkSessions(faults *faults) {
 func whole(d time.Duration) bool { return d%time.Second == 0 }
 
 // webhookAllow returns the networks of the setting webhook-allow.
-func (c *config) webhookAllow() (all []netip.Prefix, err error) {
-	for text := range strings.SplitSeq(c.WebhookAllow, ",") {
+func (c *config) webhookAllow() ([]netip.Prefix, error) { return networks(c.WebhookAllow) }
+
+// networks reads a list of networks with commas.
+func networks(list string) (all []netip.Prefix, err error) {
+	for text := range strings.SplitSeq(list, ",") {
 		if text = strings.TrimSpace(text); text == "" {
 			continue
 		}

@@ -15,9 +15,10 @@ import (
 	"time"
 
 	"github.com/rollcall-server/rollcall/internal/auth"
+	"github.com/rollcall-server/rollcall/internal/live"
 	"github.com/rollcall-server/rollcall/internal/roll"
 	"github.com/rollcall-server/rollcall/internal/server"
-	"github.com/rollcall-server/rollcall/internal/store/sqlite"
+	"github.com/rollcall-server/rollcall/internal/store"
 	"github.com/rollcall-server/rollcall/internal/vault"
 	"github.com/rollcall-server/rollcall/internal/webhook"
 )
@@ -27,7 +28,7 @@ const masterKeyName = "master.key"
 // A node is one server with its stores open and its listeners bound.
 type node struct {
 	service *roll.Service
-	stores  *sqlite.Store
+	stores  *store.Stores
 	server  *server.Server
 
 	v2, admin net.Listener
@@ -53,15 +54,23 @@ func openNode(ctx context.Context, c *config, log *slog.Logger) (_ *node, err er
 	if n.stores, err = openStores(ctx, c, log, metrics.Commit); err != nil {
 		return nil, err
 	}
-	stores := n.stores.Stores()
+	stores, ahead := n.stores.Stores, time.Duration(0)
+	if n.stores.SharedSessions {
+		ahead = roll.DefaultAhead
+	}
 	n.service = newService(c, stores, keys, log)
 	if err := n.service.Prepare(ctx); err != nil {
 		return nil, err
 	}
-	callers := auth.New(auth.Options{Directory: stores.Directory, Nonces: stores.Nonces, Vault: keys, MaxClockSkew: c.MaxClockSkew})
+	callers := auth.New(auth.Options{
+		Directory: stores.Directory, Nonces: stores.Nonces, Vault: keys, MaxClockSkew: c.MaxClockSkew,
+		Limiter: newLimiter(stores.Limits, ahead, metrics), Rate: c.agentRate(), Now: stores.Clock(),
+	})
+	trusted, _ := c.trustedProxies() // checked before
 	n.server = server.New(server.Options{
 		Service: n.service, Auth: callers, Stores: stores, Metrics: metrics, Log: log,
-		DrainDelay: c.DrainDelay, DrainTimeout: c.DrainTimeout, Version: version(),
+		Addresses: live.NewBuckets(time.Now), AddressRate: c.addressRate().Or(c.addressRate()), TrustedProxies: trusted, MaxConcurrent: c.MaxConcurrent,
+		DrainDelay: c.DrainDelay, DrainTimeout: c.DrainTimeout, Version: version(), Now: stores.Clock(),
 	})
 	return n, n.listen(ctx, c, log)
 }
@@ -78,12 +87,6 @@ func newService(c *config, stores roll.Stores, keys *vault.Vault, log *slog.Logg
 	})
 }
 
-func openStores(ctx context.Context, c *config, log *slog.Logger, onCommit func(time.Duration, int)) (*sqlite.Store, error) {
-	return sqlite.Open(ctx, c.Data, sqlite.Options{
-		MaxClockSkew: c.MaxClockSkew, Sync: sqlite.Sync(c.Sync), Log: log, OnCommit: onCommit,
-	})
-}
-
 // openVault reads the master key, from the environment or its file.
 func openVault(c *config) (*vault.Vault, error) {
 	if c.masterKey != "" {
@@ -94,9 +97,16 @@ func openVault(c *config) (*vault.Vault, error) {
 		return keys, nil
 	}
 	file := c.masterKeyFile()
+	if file == "" {
+		return nil, errNoMasterKey
+	}
 	text, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("no master key in %s: make one with 'rollcall init --data %s', or set %s", file, c.Data, envMasterKey)
+		hint := ""
+		if c.Data != "" {
+			hint = " --data " + c.Data
+		}
+		return nil, fmt.Errorf("no master key in %s: make one with 'rollcall init%s', or set %s", file, hint, envMasterKey)
 	}
 	if err != nil {
 		return nil, err
@@ -111,8 +121,11 @@ func openVault(c *config) (*vault.Vault, error) {
 	return keys, nil
 }
 
+var errNoMasterKey = errors.New("no master key: without --data say where it is, with --master-key-file or " + envMasterKey)
+
+// masterKeyFile returns "" where there can be none.
 func (c *config) masterKeyFile() string {
-	if c.MasterKeyFile != "" {
+	if c.MasterKeyFile != "" || c.Data == "" {
 		return c.MasterKeyFile
 	}
 	return filepath.Join(c.Data, masterKeyName)
@@ -121,13 +134,20 @@ func (c *config) masterKeyFile() string {
 // createMasterKey makes a random key in its file, and leaves one that is there.
 // Data without its key gets none: a new one would not open it, and stand in the
 // way of the old one.
-func createMasterKey(c *config) error {
+func createMasterKey(ctx context.Context, c *config) error {
 	file := c.masterKeyFile()
 	if _, err := os.Lstat(file); c.masterKey != "" || err == nil {
 		return nil
 	}
-	if _, err := os.Lstat(filepath.Join(c.Data, "rollcall.db")); err == nil {
-		return fmt.Errorf("%s has data but no master key in %s: put the key back that it was written under", c.Data, file)
+	if file == "" {
+		return errNoMasterKey
+	}
+	used, err := store.Used(ctx, c.storeOptions(nil))
+	if err != nil {
+		return err
+	}
+	if used {
+		return fmt.Errorf("%s has data but no master key in %s: put the key back that it was written under", c.where(), file)
 	}
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return err

@@ -20,24 +20,31 @@ import (
 
 // The tests of this file's users run the real binary as a process of its own.
 
-// binary builds rollcall once and returns its path.
-var binary = sync.OnceValues(func() (string, error) {
+// binary builds rollcall once and returns its path; plainBinary that without the
+// race detector, for tests whose figures are to mean something.
+var (
+	binary      = sync.OnceValues(func() (string, error) { return build("-race") })
+	plainBinary = sync.OnceValues(func() (string, error) { return build() })
+)
+
+func build(flags ...string) (string, error) {
 	dir, err := os.MkdirTemp("", "rollcall-test-")
 	if err != nil {
 		return "", err
 	}
 	path := filepath.Join(dir, "rollcall")
-	out, err := exec.Command("go", "build", "-race", "-o", path, ".").CombinedOutput()
+	out, err := exec.Command("go", append(append([]string{"build"}, flags...), "-o", path, ".")...).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("go build: %w\n%s", err, out)
 	}
 	return path, nil
-})
+}
 
 // A process is a running rollcall.
 type process struct {
 	cmd    *exec.Cmd
 	stderr *bytes.Buffer
+	line   string        // the one that had ready in it
 	exited chan struct{} // closed when Wait has returned
 	err    error         // what it returned
 }
@@ -49,6 +56,11 @@ func start(t *testing.T, ready string, args ...string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return startBinary(t, path, ready, args...)
+}
+
+func startBinary(t *testing.T, path, ready string, args ...string) *process {
+	t.Helper()
 	p := &process{cmd: exec.Command(path, args...), stderr: new(bytes.Buffer), exited: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0") // or each would end a second late
 	r, w, err := os.Pipe()
@@ -71,6 +83,7 @@ func start(t *testing.T, ready string, args ...string) *process {
 		for {
 			line, err := lines.ReadString('\n')
 			if strings.Contains(line, ready) {
+				p.line = line
 				up <- true
 				_, _ = io.Copy(io.Discard, lines)
 				return
@@ -107,11 +120,13 @@ func (p *process) stop(t *testing.T) {
 }
 
 // startSandbox runs a sandbox on free ports over the data in dir.
-func startSandbox(t *testing.T, dir string) (*process, Credentials) {
+func startSandbox(t *testing.T, dir string, flags ...string) (*process, Credentials) {
 	t.Helper()
 	file := filepath.Join(dir, "c.json")
-	p := start(t, "Ctrl-C ends", "sandbox", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0",
-		"--data", filepath.Join(dir, "data"), "--credentials", file)
+	p := start(t, "Ctrl-C ends", append([]string{
+		"sandbox", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0",
+		"--data", filepath.Join(dir, "data"), "--credentials", file,
+	}, flags...)...)
 	c, err := readCredentials(file)
 	if err != nil {
 		t.Fatal(err)

@@ -51,6 +51,7 @@ To look at it:        rollcall sandbox
 To run it for real:   rollcall init --data DIR, then rollcall serve --data DIR
 To set it up:         rollcall branch, agent, game, member, gameserver
 To operate it:        rollcall session, kick, history, webhook, key, audit, request
+Its stores:           rollcall migrate, export, import, verify
 
 Exit codes: 0 done; 1 it did not happen, standard error says why; 2 the command
 line or the configuration is wrong, nothing was tried.`,
@@ -63,7 +64,7 @@ line or the configuration is wrong, nothing was tried.`,
 		return usageError{fmt.Errorf("%w\nSee '%s --help'", err, cmd.CommandPath())}
 	})
 	root.PersistentFlags().Bool("json", false, "print JSON, for scripts")
-	root.AddCommand(newServe(), newSandbox(), newInit(), newVersion())
+	root.AddCommand(newServe(), newSandbox(), newInit(), newMigrate(), newExport(), newImport(), newVerify(), newVersion())
 	root.AddCommand(integratorCommands()...)
 	root.AddCommand(adminCommands()...)
 	usageArgs(root)

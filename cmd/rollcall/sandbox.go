@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -24,8 +26,8 @@ func newSandbox() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sandbox",
 		Short: "Run a whole server with generated keys and a known cast, to try things on",
-		Long: `Sandbox runs a whole server on the embedded store, with generated keys and this
-cast:
+		Long: `Sandbox runs a whole server on the embedded store, or on those of --sessions and
+--directory, with generated keys and this cast:
 
   agent (role)                    wallet    branch
   integratorNBTest04 (primary)    transfer  THB
@@ -51,10 +53,15 @@ The keys are in the credentials file. The cast's sessions begin as true ones do:
 the agent launches a game over the v2 API, the arcade starts it over the game
 servers' API and keeps it alive. On data of an earlier run they begin anew.
 
+The data are a temporary directory's if --data names none. With --directory the
+database outlives the sandbox, so its master key and credentials do too: they are
+in a directory of your cache that belongs to that database.
+
 At its start it makes one real check over HTTP and shows every byte of it, then
 serves until Ctrl-C.`,
 		Example: `  rollcall sandbox
   rollcall sandbox --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 --credentials c.json
+  rollcall sandbox --sessions redis://127.0.0.1 --directory postgres://127.0.0.1/sandbox
 
 In another terminal, with a browser:
   rollcall launch player002 VP_230001_1 --credentials c.json
@@ -65,9 +72,8 @@ In another terminal, with a browser:
 			return box.run(cmd.Context(), settings, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
-	for _, flag := range []string{"listen", "admin-listen", "data", "insecure-http", "log-level"} {
-		cmd.Flags().AddFlag(settings.Lookup(flag))
-	}
+	addFlags(cmd, settings, "listen", "admin-listen", "data", "sessions", "directory", "redis-prefix", "insecure-http", "log-level",
+		"rate-limit", "rate-burst", "address-rate", "address-burst", "trusted-proxies", "max-concurrent")
 	settings.Lookup("data").Usage = "`directory` of the stores; the same one again goes on where it was (default: a temporary one)"
 	cmd.Flags().StringVar(&box.credentials, "credentials", "", "`file` for the addresses and keys, mode 0600 (default DATA/"+sandboxCredentials+")")
 	cmd.Flags().BoolVar(&box.once, "once", false, "exit after the first check's answer")
@@ -86,12 +92,11 @@ type sandbox struct {
 }
 
 func (b *sandbox) run(ctx context.Context, settings *pflag.FlagSet, stdout, stderr io.Writer) (err error) {
-	if b.config.Data == "" {
-		if b.config.Data, err = os.MkdirTemp("", "rollcall-sandbox-"); err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, os.RemoveAll(b.config.Data)) }()
+	remove, err := b.makeData()
+	if err != nil {
+		return err
 	}
+	defer func() { err = errors.Join(err, remove()) }()
 	pages, err := listenArcade(ctx)
 	if err != nil {
 		return err
@@ -101,7 +106,7 @@ func (b *sandbox) run(ctx context.Context, settings *pflag.FlagSet, stdout, stde
 	if err := b.settle(settings); err != nil {
 		return err
 	}
-	if err := createMasterKey(b.config); err != nil {
+	if err := createMasterKey(ctx, b.config); err != nil {
 		return err
 	}
 	log := newLog(stderr, b.config)
@@ -119,6 +124,26 @@ func (b *sandbox) run(ctx context.Context, settings *pflag.FlagSet, stdout, stde
 		return err
 	}
 	return b.serve(ctx, n, h, pages, credentials, stdout)
+}
+
+// makeData makes the directory of the data where none is named, and returns what
+// removes it.
+func (b *sandbox) makeData() (remove func() error, err error) {
+	keep := func() error { return nil }
+	switch {
+	case b.config.Data != "":
+		return keep, nil
+	case b.config.Directory != "":
+		cache, err := os.UserCacheDir()
+		if err != nil {
+			return nil, fmt.Errorf("%w: name a directory with --data", err)
+		}
+		sum := sha256.Sum256([]byte(b.config.Directory))
+		b.config.Data = filepath.Join(cache, "rollcall-sandbox", hex.EncodeToString(sum[:8]))
+		return keep, os.MkdirAll(b.config.Data, 0o700)
+	}
+	b.config.Data, err = os.MkdirTemp("", "rollcall-sandbox-")
+	return func() error { return os.RemoveAll(b.config.Data) }, err
 }
 
 // listenArcade takes a free port, which launch URLs name: they live for minutes.

@@ -23,8 +23,8 @@ func primary(t *testing.T, c Credentials) *client.Client {
 	return agent
 }
 
-// live returns the live sessions of a member of the primary agent.
-func live(t *testing.T, c Credentials, username string) []rollcall.Session {
+// liveOf returns the live sessions of a member of the primary agent.
+func liveOf(t *testing.T, c Credentials, username string) []rollcall.Session {
 	t.Helper()
 	var page admin.Page[rollcall.Session]
 	path := admin.Path("sessions") + "?agent=integratorNBTest04&username=" + username
@@ -40,7 +40,7 @@ func TestSandboxAgain(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	p, c := startSandbox(t, dir)
-	first := live(t, c, "player001")
+	first := liveOf(t, c, "player001")
 	if len(first) != 1 || first[0].GameServer != castServer || first[0].BootID == "" || first[0].Launch != rollcall.LaunchReal {
 		t.Fatalf("got %+v, want one session of the arcade", first)
 	}
@@ -49,11 +49,11 @@ func TestSandboxAgain(t *testing.T) {
 	if again.GameServers[0] != c.GameServers[0] || again.Agents[0] != c.Agents[0] || again.AdminToken != c.AdminToken {
 		t.Error("the credentials are others than before")
 	}
-	second := live(t, again, "player001")
+	second := liveOf(t, again, "player001")
 	if len(second) != 1 || second[0].ID == first[0].ID || second[0].BootID == first[0].BootID {
 		t.Fatalf("after the restart: got %+v, want another session, of another boot", second)
 	}
-	if got := live(t, again, "player003"); len(got) != 2 {
+	if got := liveOf(t, again, "player003"); len(got) != 2 {
 		t.Errorf("player003: got %d sessions, want 2", len(got))
 	}
 	eventually(t, "the first session is server-lost", func() bool {

@@ -19,8 +19,18 @@ func newServe() *cobra.Command {
 		Use:   "serve",
 		Short: "Run the server",
 		Long: `Serve answers integrators (the v2 API) and game servers on one listener, or with
---game-listen on two, and operators on another, from the stores in --data, which
-'rollcall init' has made.
+--game-listen on two, and operators on another, from the stores that 'rollcall
+init' has made:
+
+  --sessions  --directory  nodes
+  -           -            one: all is in --data
+  -           postgres://  one: the sessions are in --data
+  redis://    -            one: directory and history are in --data
+  redis://    postgres://  any number, all with the same master key
+
+A URL with a password belongs into the environment or the file, not on the
+command line. 'rollcall export' and 'import' move everything from some stores to
+others.
 
 Every setting below can also be an environment variable (--admin-listen is
 ROLLCALL_ADMIN_LISTEN) or a key of the YAML file that --config names
@@ -31,7 +41,8 @@ SIGTERM or Ctrl-C: /readyz says no, requests in flight are finished, exit 0.
 A second signal ends the process at once.`,
 		Example: `  rollcall init --data /var/lib/rollcall
   rollcall serve --data /var/lib/rollcall --tls-cert cert.pem --tls-key key.pem --listen :443
-  rollcall serve --config /etc/rollcall.yaml --check`,
+  rollcall serve --config /etc/rollcall.yaml --check
+  rollcall serve --sessions redis+sentinel://s1,s2,s3/rollcall --directory postgres://db/rollcall --master-key-file /etc/rollcall/master.key`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if file == "" {
@@ -63,7 +74,7 @@ func serve(cmd *cobra.Command, c *config) error {
 	if err != nil {
 		return err
 	}
-	log.Info("serving", slog.String("v2", n.baseURL), slog.String("game", n.gameURL), slog.String("admin", n.adminURL), slog.String("data", c.Data), slog.String("version", version()))
+	log.Info("serving", slog.String("v2", n.baseURL), slog.String("game", n.gameURL), slog.String("admin", n.adminURL), slog.String("stores", c.where()), slog.String("version", version()))
 	err = n.Run(cmd.Context())
 	if closeErr := n.Close(); err == nil {
 		err = closeErr
@@ -84,7 +95,7 @@ func checkConfig(cmd *cobra.Command, c *config, settings *pflag.FlagSet, sources
 	}
 	var rows []row
 	settings.VisitAll(func(f *pflag.Flag) {
-		rows = append(rows, row{f.Name, f.Value.String(), sources[f.Name]})
+		rows = append(rows, row{f.Name, shown(f), sources[f.Name]})
 	})
 	if _, err := openVault(c); err != nil {
 		return usageError{err}

@@ -193,7 +193,7 @@ func (n *node) announce(list ...rollcall.Session) map[string]string {
 }
 
 // waitEpoch returns when the epoch is another.
-func (n *node) waitEpoch(before roll.Epoch) roll.Epoch {
+func (n *node) waitEpoch(before roll.Epoch) {
 	n.t.Helper()
 	eventually(n.t, func() error {
 		if n.epoch().ID == before.ID {
@@ -201,11 +201,9 @@ func (n *node) waitEpoch(before roll.Epoch) roll.Epoch {
 		}
 		return nil
 	})
-	return n.epoch()
 }
 
-// apart returns usernames whose homes are in a slot of cluster's keys that
-// picks says.
+// members returns usernames whose partitions pick says.
 func members(n int, pick func(*part) bool) (list []string) {
 	k := newKeys("any")
 	for i := 0; len(list) < n; i++ {

@@ -43,6 +43,7 @@ func (n *node) journal() (left int) {
 }
 
 func TestJournal(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	url := enginetest.Redis(t).URL()
 	for name, test := range map[string]func(t *testing.T, o Options){
 		"DiedBeforeItCarried": func(t *testing.T, o Options) { testDied(t, url, o) },
@@ -116,7 +117,7 @@ func testLongJournal(t *testing.T, url string, o Options) {
 	a := openOnly(t, url, o)
 	a.boot("s1", "b1")
 	var want []string
-	for _, username := range members(3*journalSome, func(p *part) bool { return p.n == 7 }) {
+	for _, username := range members(journalSome+20, func(p *part) bool { return p.n == 7 }) {
 		want = append(want, a.start(username).ID)
 		a.kicked(t, username)
 	}

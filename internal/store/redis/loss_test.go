@@ -82,6 +82,7 @@ func TestFlushedAtOnce(t *testing.T) {
 
 // Of one part of a Cluster that was emptied only the sessions may be announced.
 func TestFlushedPart(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	cluster := enginetest.Cluster(t)
 	n := open(t, cluster.URL(), fresh())
 	var all []rollcall.Session
@@ -129,6 +130,7 @@ func idsAfter(list []rollcall.Session, n int) []string { return strings.Fields(i
 // What was claimed before a loss is refused after it, by whoever is asked, and
 // new requests are served soon.
 func TestNoncesLost(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	for name, lose := range map[string]func(engine *enginetest.RedisServer){
 		"flushed":   func(engine *enginetest.RedisServer) { engine.CLI("FLUSHALL") },
 		"restarted": func(engine *enginetest.RedisServer) { engine.CLI("FLUSHALL"); engine.Kill(); engine.Restart() },
@@ -143,7 +145,7 @@ func TestNoncesLost(t *testing.T) {
 			}
 			var list []used
 			for i := range 200 {
-				u := used{uuid.NewString(), a.Now().Add(time.Duration(i-150) * time.Second / 10)} // up to 5 s early
+				u := used{uuid.NewString(), a.Now().Add(time.Duration(i-150) * time.Second / 30)} // up to 1.6 s early
 				if ok, err := a.nonces.Claim(t.Context(), "a1", u.nonce, u.at); err != nil || !ok {
 					t.Fatalf("a new nonce was refused: %v", err)
 				}
@@ -162,7 +164,7 @@ func TestNoncesLost(t *testing.T) {
 			eventually(t, func() error {
 				at := b.Now()
 				if ok, err := b.nonces.Claim(t.Context(), "a1", uuid.NewString(), at); err != nil || !ok {
-					return fmt.Errorf("new requests are refused: %v", err)
+					return errors.Join(errors.New("new requests are refused"), err)
 				}
 				return nil
 			})
@@ -178,6 +180,7 @@ func TestNoncesLost(t *testing.T) {
 // A replica that has not all takes over: an epoch begins, what it had is there,
 // and what it had not may be announced.
 func TestFailover(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	for name, start := range map[string]func(t *testing.T) failing{"Cluster": ofCluster, "Sentinel": ofSentinel} {
 		t.Run(name, func(t *testing.T) {
 			f := start(t)
@@ -240,7 +243,7 @@ func ofCluster(t *testing.T) failing {
 	return failing{
 		url:      c.URL(),
 		fails:    func(key string) bool { return slotOf(key) < 16384/3 },
-		sync:     func() { waitReplicas(t, master, "1") },
+		sync:     func() { waitReplicas(t, master, replica) },
 		part:     func() { replica.Pause(); cut(t, master) },
 		kill:     func() { master.Kill(); replica.Resume() },
 		takeOver: c.WaitOK,
@@ -264,7 +267,7 @@ func ofSentinel(t *testing.T) failing {
 	return failing{
 		url:      s.URL(),
 		fails:    func(string) bool { return true },
-		sync:     func() { waitReplicas(t, master, "2") },
+		sync:     func() { waitReplicas(t, master, replicas...) },
 		part:     func() { each((*enginetest.RedisServer).Pause); cut(t, master) },
 		kill:     func() { master.Kill(); each((*enginetest.RedisServer).Resume) },
 		takeOver: func() { s.WaitFailover(master) },
@@ -280,18 +283,26 @@ func cut(t *testing.T, master *enginetest.RedisServer) {
 	}
 }
 
-func waitReplicas(t *testing.T, master *enginetest.RedisServer, n string) {
+// waitReplicas returns when replicas have all that their master has.
+func waitReplicas(t *testing.T, master *enginetest.RedisServer, replicas ...*enginetest.RedisServer) {
 	t.Helper()
-	eventually(t, func() error {
-		if got := master.CLI("WAIT", n, "1000"); got != n {
-			return errors.New(got + " replicas are in step")
-		}
-		return nil
-	})
+	offset := func(s *enginetest.RedisServer, name string) int64 {
+		return number(field(s.CLI("INFO", "replication"), name))
+	}
+	want := offset(master, "master_repl_offset")
+	for _, replica := range replicas {
+		eventually(t, func() error {
+			if have := offset(replica, "slave_repl_offset"); have < want {
+				return fmt.Errorf("a replica has %d of %d", have, want)
+			}
+			return nil
+		})
+	}
 }
 
 // A server that comes back from its disk begins an epoch too.
 func TestRestarted(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	engine := enginetest.Redis(t)
 	n := open(t, engine.URL(), fresh())
 	s := n.start("player1")

@@ -172,27 +172,20 @@ func (p *noncePair) Ping(ctx context.Context) error { return p.sides[0].Ping(ctx
 
 // Two processes are as one.
 func TestPair(t *testing.T) {
-	for name, start := range map[string]func() string{
-		"Single":  func() string { return enginetest.Redis(t).URL() },
-		"Cluster": func() string { return enginetest.Cluster(t).URL() },
-	} {
-		t.Run(name, func(t *testing.T) {
-			url := start()
-			storetest.Run(t, func(t *testing.T, now func() time.Time) storetest.Backend {
-				o := fresh()
-				o.MaxClockSkew, o.Now = storetest.MaxClockSkew, now
-				a, b := open(t, url, o), open(t, url, o)
-				stores := storetest.Memory(now)
-				stores.Sessions = &pair{sides: [2]roll.Sessions{a.sessions, b.sessions}}
-				stores.Nonces = &noncePair{sides: [2]roll.Nonces{a.nonces, b.nonces}}
-				stores.Limits = a.limits
-				if strings.HasSuffix(t.Name(), "/Await") {
-					stores.Sessions = a.sessions // elsewhere a message wakes, a moment later: see testKickThroughTheOther
-				}
-				return storetest.Backend{Stores: stores, Engine: true}
-			})
-		})
-	}
+	url := enginetest.Cluster(t).URL()
+	storetest.Run(t, func(t *testing.T, now func() time.Time) storetest.Backend {
+		o := fresh()
+		o.MaxClockSkew, o.Now = storetest.MaxClockSkew, now
+		a, b := open(t, url, o), open(t, url, o)
+		stores := storetest.Memory(now)
+		stores.Sessions = &pair{sides: [2]roll.Sessions{a.sessions, b.sessions}}
+		stores.Nonces = &noncePair{sides: [2]roll.Nonces{a.nonces, b.nonces}}
+		stores.Limits = a.limits
+		if strings.HasSuffix(t.Name(), "/Await") {
+			stores.Sessions = a.sessions // elsewhere a message wakes, a moment later: see testKickThroughTheOther
+		}
+		return storetest.Backend{Stores: stores, Engine: true}
+	})
 }
 
 func TestTwoNodes(t *testing.T) {

@@ -23,7 +23,7 @@ func TestPaused(t *testing.T) {
 	n := open(t, engine.URL(), o)
 	s := n.start("player1")
 	before := n.epoch()
-	ahead := n.Now().Sub(time.Now())
+	ahead := time.Until(n.Now())
 	k, e := n.kickOf("player1")
 	l := n.session("player2")
 	key, err := n.launch(t.Context(), l)
@@ -63,7 +63,7 @@ func TestPaused(t *testing.T) {
 	if n.epoch() != before {
 		t.Error("a pause is a new epoch")
 	}
-	if off := n.Now().Sub(time.Now()) - ahead; off.Abs() > 100*time.Millisecond {
+	if off := time.Until(n.Now()) - ahead; off.Abs() > 100*time.Millisecond {
 		t.Errorf("the clock went off by %v", off)
 	}
 	if got, err := n.sessions.Get(t.Context(), s.ID, n.Now()); err != nil || got.ExpiresAt.Before(s.ExpiresAt) {

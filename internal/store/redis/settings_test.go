@@ -85,6 +85,7 @@ func TestFull(t *testing.T) {
 }
 
 func TestReplica(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	s := enginetest.Sentinel(t)
 	master := s.Master()
 	i := slices.IndexFunc(s.Servers(), func(one *enginetest.RedisServer) bool { return one != master })
@@ -93,7 +94,7 @@ func TestReplica(t *testing.T) {
 	within(t, 2*o.Timeout+time.Second, "to open a replica", func() { wantUnavailable(t, "a replica", refused(t, s.Servers()[i].URL(), o)) })
 	o.Prefix = fresh().Prefix
 	open(t, s.URL(), o)
-	waitReplicas(t, master, "2")
+	waitReplicas(t, master, s.Servers()[i])
 	wantUnavailable(t, "a replica that has all", refused(t, s.Servers()[i].URL(), o))
 }
 
@@ -111,6 +112,7 @@ func TestDown(t *testing.T) {
 
 // Of a Cluster a node may be down that is not needed.
 func TestOpenWithoutAReplica(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	for name, stop := range map[string]func(*enginetest.RedisServer){"dead": (*enginetest.RedisServer).Kill, "paused": (*enginetest.RedisServer).Pause} {
 		t.Run(name, func(t *testing.T) {
 			cluster := enginetest.Cluster(t)
@@ -131,7 +133,7 @@ func TestOpenWithoutAReplica(t *testing.T) {
 var rights = strings.Fields("resetchannels &rc:wake ~{rc:* ~rc:limit:* -@all " +
 	"+get +mget +set +setrange +del +exists +incr +hget +hmget +hset +hdel +hexists +zadd +zrem +zrange +zcard +zrevrangebylex " +
 	"+sadd +smembers +xadd +xdel +xrange +xtrim +eval +evalsha +publish +subscribe +info +time +ping +hello +wait +select " +
-	"+client|setname +cluster|slots +cluster|shards")
+	"+client|setname +pubsub|numsub +cluster|slots +cluster|shards")
 
 func TestRights(t *testing.T) {
 	for name, start := range map[string]func() (string, []*enginetest.RedisServer){
@@ -218,6 +220,9 @@ func (n *node) everything() {
 	if ok, err := n.nonces.Claim(ctx, "a1", uuid.NewString(), n.Now()); !ok {
 		t.Errorf("a nonce was refused: %v", err)
 	}
+	if others, err := n.Others(ctx); err != nil || others != 0 {
+		t.Errorf("%d others have the store open, %v", others, err)
+	}
 	_, _, err = n.limits.Take(ctx, "key", rollcall.RateLimit{PerSecond: 1, Burst: 1}, 1)
 	must(t, err, n.sessions.Ping(ctx), n.nonces.Ping(ctx))
 }
@@ -251,7 +256,7 @@ func TestNothingIsLeft(t *testing.T) {
 }
 
 func TestUnixSocket(t *testing.T) {
-	dir, err := os.MkdirTemp("", "rc") // t.TempDir is too long for a socket
+	dir, err := os.MkdirTemp("", "rc") //nolint:usetesting // t.TempDir is too long for a socket
 	must(t, err)
 	t.Cleanup(func() { must(t, os.RemoveAll(dir)) })
 	path := filepath.Join(dir, "redis.sock")
@@ -279,7 +284,7 @@ func TestTLS(t *testing.T) {
 
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a moment
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	defer l.Close()
 	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)

@@ -2,7 +2,6 @@ package redis
 
 import (
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
 	"testing"
@@ -42,7 +41,7 @@ func TestVerify(t *testing.T) {
 
 func testVerify(t *testing.T, url string) {
 	o := fresh()
-	o.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
+	o.Log = slog.New(slog.DiscardHandler)
 	n := open(t, url, o)
 	var all []rollcall.Session
 	for i := range 300 {

@@ -2,16 +2,14 @@ package main
 
 import (
 	"context"
-	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"net/netip"
 	"slices"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/rollcall-server/rollcall"
+	"github.com/rollcall-server/rollcall/internal/roll"
 	"github.com/rollcall-server/rollcall/wire"
 )
 
@@ -87,7 +85,7 @@ func (c *crowd) announce(ctx context.Context, agentID string, from int) (sample,
 	began := c.born.Add(-time.Minute)
 	r := wire.AnnounceRequest{BootID: boot}
 	for i, name := range c.names[from:] {
-		id := sessionID(began, from+i)
+		id := roll.NewSessionID(began.Add(time.Duration(from+i)*time.Microsecond/10), roll.HomeOf(agentID, name))
 		c.ids = append(c.ids, id)
 		r.Sessions = append(r.Sessions, rollcall.Session{
 			ID: id, AgentID: agentID, Username: name, GameCode: game, Mode: rollcall.ModeReal,
@@ -109,16 +107,6 @@ func (c *crowd) announce(ctx context.Context, agentID string, from int) (sample,
 		return nil
 	}})
 	return s.of(len(r.Sessions)), err
-}
-
-// sessionID returns a version 7 UUID.
-func sessionID(at time.Time, n int) string {
-	var id uuid.UUID
-	binary.BigEndian.PutUint64(id[:], uint64(at.UnixMilli())<<16)
-	binary.BigEndian.PutUint64(id[8:], uint64(n)*0x9E3779B97F4A7C15) // scattered, and each another
-	id[6], id[8] = 0x70, id[8]&0x3f|0x80
-	binary.BigEndian.PutUint16(id[6:], 0x7000|uint16(n>>10&0xfff))
-	return id.String()
 }
 
 // keep renews all sessions if it is time.

@@ -133,6 +133,11 @@ var (
 	accepted      = []byte(`{"code":0,`)
 )
 
+// A refusalError is an answer that is no success.
+type refusalError string
+
+func (e refusalError) Error() string { return string(e) }
+
 // readAnswer reads one answer, with its body appended to dst, and holds it to be
 // a success: an answer that refuses is cheaper and must not count.
 func readAnswer(in *bufio.Reader, dst []byte) ([]byte, error) {
@@ -163,7 +168,7 @@ func readAnswer(in *bufio.Reader, dst []byte) ([]byte, error) {
 		_, err = io.ReadFull(in, dst)
 	}
 	if err == nil && (!ok || bytes.HasPrefix(dst, refused) && !bytes.HasPrefix(dst, accepted)) {
-		err = fmt.Errorf("%s: %.300s", text, dst)
+		err = refusalError(fmt.Sprintf("%s: %.300s", text, dst))
 	}
 	return dst, err
 }

@@ -7,6 +7,8 @@
 //	go run ./bench life       # launches, starts, heartbeats, ends, kicks
 //	go run ./bench sessions   # 1,000,000 live sessions
 //	go run ./bench streams    # 10,000 event streams
+//	go run ./bench overload   # more requests than it can answer
+//	go run ./bench engines    # nodes on Redis and PostgreSQL
 //	go run ./bench --help
 //
 // What goes over the connections is sealed, signed and written down before the
@@ -44,6 +46,11 @@ sessions  memory of N live sessions, and what they do to a    sessions,       6-
         to a restart and to a kick of them all
 streams  memory and CPU of N idle event streams, and how soon  streams,          1
         one of them has a kick                                10000
+overload  what of 1, 2 and 4 times its capacity is answered   clients,           1
+        in time, with and without --max-concurrent            8000
+
+engines  checks of 1 and 3 nodes on Redis, on a Cluster, and   sessions,         8
+        with 10,000, 1,000,000 and 5,000,000 sessions           1000000
 
   go run ./bench sessions -n 50000     # a try, in a minute
 
@@ -69,6 +76,8 @@ var kinds = map[string]struct {
 	"life":     {16_000, runLife},
 	"sessions": {1_000_000, runSessions},
 	"streams":  {10_000, runStreams},
+	"overload": {8_000, runOverload},
+	"engines":  {1_000_000, runEngines},
 }
 
 func main() {
@@ -104,7 +113,7 @@ func run(ctx context.Context, o options, what string, rest []string) (err error)
 	kind, ok := kinds[what]
 	switch {
 	case !ok:
-		return fmt.Errorf("%q cannot be measured: want check, life, sessions or streams; see --help", what)
+		return fmt.Errorf("%q cannot be measured: want check, life, sessions, streams, overload or engines; see --help", what)
 	case len(rest) > 0:
 		return fmt.Errorf("%q is too much; see --help", rest)
 	case o.n < 0 || o.rounds < 1 || o.requests < 100 || o.conns < 1:

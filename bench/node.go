@@ -28,7 +28,8 @@ type node struct {
 	o      options
 	dir    string
 	sync   string
-	token  string // an admin token
+	extra  []string // of serve's flags
+	token  string   // an admin token
 	admin  *admin.Client
 	listen string // host:port of the admin API
 	born   time.Time
@@ -63,8 +64,12 @@ var servingAt = regexp.MustCompile(`v2=http://(\S+) .*admin=http://(\S+)`)
 // serve starts the process and waits until it is ready.
 func (n *node) serve(ctx context.Context) error {
 	n.process = &process{name: "rollcall"}
-	line, err := n.start(ctx, n.o.core, "msg=serving", filepath.Join(n.dir, "rollcall"), "serve", "--data", filepath.Join(n.dir, "data"),
-		"--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--sync", n.sync, "--drain-delay", "0s")
+	args := append([]string{
+		filepath.Join(n.dir, "rollcall"), "serve", "--data", filepath.Join(n.dir, "data"),
+		"--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--sync", n.sync, "--drain-delay", "0s",
+		"--rate-limit", "1000000", "--address-rate", "1000000", // on, and never met
+	}, n.extra...)
+	line, err := n.start(ctx, n.o.core, "msg=serving", args...)
 	if err != nil {
 		return err
 	}

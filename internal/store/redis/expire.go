@@ -18,6 +18,11 @@ type lapse struct {
 }
 
 func (s *sessions) Expire(ctx context.Context, now time.Time, limit int) ([]rollcall.EndedSession, error) {
+	ctx, cancel := s.engine.within(ctx)
+	defer cancel()
+	if err := s.overGap(ctx, now); err != nil {
+		return nil, err
+	}
 	if err := s.forgetFilters(ctx, now); err != nil {
 		return nil, err
 	}
@@ -66,7 +71,7 @@ func (s *sessions) Expire(ctx context.Context, now time.Time, limit int) ([]roll
 	for _, g := range pages {
 		all = append(all, ended[g]...)
 	}
-	return all, nil
+	return all, s.noteSweep(ctx)
 }
 
 // due returns indexes with at most limit sessions that have expired, and those

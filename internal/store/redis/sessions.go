@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"maps"
 	"slices"
@@ -241,9 +242,17 @@ func (s *sessions) Heartbeat(ctx context.Context, gameServer string, ids []strin
 	// What is unknown may have been lost a moment ago: whoever hears of it is to
 	// hear of the new epoch too.
 	if moved {
-		return unknown, s.epochs.check(ctx)
+		err = s.epochs.check(ctx)
+	} else {
+		err = s.epochs.fresh(ctx, asked)
 	}
-	return unknown, s.epochs.fresh(ctx, asked)
+	if err != nil {
+		return nil, err
+	}
+	if gap, err := s.gap(ctx); err != nil || gap > 0 {
+		return nil, outage("renew leases", errors.Join(errGap, err))
+	}
+	return unknown, nil
 }
 
 func beat(g *page, gameServer string, ids []string, now time.Time) command {

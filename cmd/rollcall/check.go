@@ -34,6 +34,9 @@ agent's keys are read from a credentials file:
 			if err != nil {
 				return err
 			}
+			if who.partial {
+				fmt.Fprintln(cmd.ErrOrStderr(), "There may be more: the service has lost sessions, and game servers are telling it of theirs again.")
+			}
 			return showSessions(cmd, args[0], sessions)
 		},
 	})

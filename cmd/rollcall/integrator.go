@@ -24,6 +24,8 @@ func integratorCommands() []*cobra.Command {
 type integrator struct {
 	file, who, baseURL string
 	verbose            bool
+	// partial is set where the last answer may lack sessions.
+	partial bool
 }
 
 func (i *integrator) flags(cmd *cobra.Command) *cobra.Command {
@@ -41,10 +43,14 @@ func (i *integrator) client(cmd *cobra.Command) (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !i.verbose {
-		return newCaller(c, agent, nil)
+	show := func(client.Exchange) {}
+	if i.verbose {
+		show = showExchange(cmd.ErrOrStderr())
 	}
-	return newCaller(c, agent, showExchange(cmd.ErrOrStderr()))
+	return newCaller(c, agent, func(x client.Exchange) {
+		i.partial = x.AnswerHeader.Get(wire.HeaderPartial) == "true"
+		show(x)
+	})
 }
 
 // readAgent returns the credentials and the agent in them that is asked for.

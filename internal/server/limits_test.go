@@ -35,7 +35,8 @@ func TestRemote(t *testing.T) {
 		{"10.1.1.1:1", []string{"203.0.113.9", "198.51.100.7"}, "198.51.100.7", "198.51.100.7"},
 		{"10.1.1.1:1", []string{"198.51.100.7, nonsense"}, "10.1.1.1", "10.1.1.1"},
 		{"10.1.1.1:1", []string{"nonsense, 10.3.3.3"}, "10.3.3.3", "10.3.3.3"},
-		{"10.1.1.1:1", []string{"198.51.100.7:443"}, "10.1.1.1", "10.1.1.1"},
+		{"10.1.1.1:1", []string{"198.51.100.7:443"}, "198.51.100.7", "198.51.100.7"}, // as some proxies write it
+		{"10.1.1.1:1", []string{"[2001:db8:1:2::9]:443"}, "2001:db8:1:2::9", "2001:db8:1:2::/64"},
 		{"10.1.1.1:1", []string{"::ffff:198.51.100.7"}, "198.51.100.7", "198.51.100.7"},
 		{"[::ffff:10.1.1.1]:1", []string{"2001:db8:1:2:3::4"}, "2001:db8:1:2:3::4", "2001:db8:1:2::/64"},
 		{"[2001:db8:1:2::9]:1", nil, "2001:db8:1:2::9", "2001:db8:1:2::/64"},
@@ -134,6 +135,13 @@ func TestOverload(t *testing.T) {
 	if res.Code != http.StatusServiceUnavailable || err != nil || reply.Code != 7 || res.Header().Get("Retry-After") != "1" {
 		t.Errorf("v2: got %d %s", res.Code, res.Body)
 	}
+	p.gates.v2.full.Store(true) // then nobody waits
+	res = httptest.NewRecorder()
+	p.Public(true).ServeHTTP(res, from("192.0.2.1", wire.PathSessionsCheck))
+	if res.Code != http.StatusServiceUnavailable || res.Header().Get("Retry-After") != "1" {
+		t.Errorf("v2, with a full queue: got %d %s", res.Code, res.Body)
+	}
+	p.gates.v2.full.Store(false)
 	if strings.Contains(p.log.String(), "request failed") {
 		t.Error("each refusal is a line of the log")
 	}
@@ -158,7 +166,7 @@ func TestOverload(t *testing.T) {
 	}
 	text := p.metrics(t)
 	for _, want := range []string{
-		`rollcall_refused_total{api="v2",reason="overload"} 1`, `rollcall_refused_total{api="game",reason="overload"} 1`,
+		`rollcall_refused_total{api="v2",reason="overload"} 2`, `rollcall_refused_total{api="game",reason="overload"} 1`,
 		`rollcall_calls_in_work{api="v2"} 1`, `rollcall_calls_waiting{api="game"} 0`,
 	} {
 		if !strings.Contains(text, want) {

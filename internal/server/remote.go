@@ -28,7 +28,7 @@ func (p proxies) remote(r *http.Request) (address netip.Addr, text string) {
 		return address, host
 	}
 	for _, hop := range slices.Backward(strings.Split(strings.Join(r.Header["X-Forwarded-For"], ","), ",")) {
-		from, err := netip.ParseAddr(strings.TrimSpace(hop))
+		from, err := addressOf(strings.TrimSpace(hop))
 		if err != nil {
 			break // the proxy before it is the last that is known
 		}
@@ -37,6 +37,14 @@ func (p proxies) remote(r *http.Request) (address netip.Addr, text string) {
 		}
 	}
 	return address, address.String()
+}
+
+// addressOf reads an address, which some proxies write with a port.
+func addressOf(text string) (netip.Addr, error) {
+	if at, err := netip.ParseAddrPort(text); err == nil {
+		return at.Addr(), nil
+	}
+	return netip.ParseAddr(strings.Trim(text, "[]"))
 }
 
 func (p proxies) contain(a netip.Addr) bool {

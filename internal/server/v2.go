@@ -228,11 +228,11 @@ func (s *Server) answer(x *exchange, r *http.Request) (status int, body []byte) 
 
 // process is spec 8 from the method to the answer's data.
 func (s *Server) process(x *exchange, r *http.Request) (wire.Data, error) {
-	if s.gates.v2.isFull() {
-		return nil, x.trail.Check("overload", errOverloaded)
-	}
 	if err := s.checkAddress(r, x.address, x.record.Remote); err != nil {
 		return nil, x.trail.Check("address", err)
+	}
+	if s.gates.v2.isFull() {
+		return nil, x.trail.Check("overload", &refusal{forLoad, time.Second, errOverloaded})
 	}
 	ep, err := s.route(x, r)
 	if x.trail.Check("transport", err) != nil {

@@ -52,6 +52,10 @@ func (w *watch) age() time.Duration {
 	return w.now().Sub(w.began) - time.Duration(w.certain.Load())
 }
 
+// pollWithin is how long a poll may take before another connection is tried: a
+// change is to be known within a second.
+const pollWithin = 500 * time.Millisecond
+
 // Between attempts to connect.
 const (
 	againSoon = 50 * time.Millisecond
@@ -133,7 +137,9 @@ func (w *watch) poll(ctx context.Context, on executor) error {
 	defer cancel()
 	asked := w.now().Sub(w.began)
 	revs := make(map[string]int64)
-	err := each(ctx, on, func(rows pgx.Rows) error {
+	asking, stop := context.WithTimeout(ctx, pollWithin)
+	defer stop()
+	err := each(asking, on, func(rows pgx.Rows) error {
 		var name string
 		var rev int64
 		err := rows.Scan(&name, &rev)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -14,6 +15,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/rollcall-server/rollcall/internal/store/enginetest"
 )
 
 func TestMain(m *testing.M) {
@@ -23,13 +26,37 @@ func TestMain(m *testing.M) {
 // The commands as their users type them.
 func TestScripts(t *testing.T) {
 	t.Parallel()
-	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/script",
-		RequireExplicitExec: true,
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"waitfile": waitFile, "setenv": setEnv, "game": callGame, "events": readEvents,
-		},
-	})
+	testscript.Run(t, testscript.Params{Dir: "testdata/script", RequireExplicitExec: true, Cmds: scriptCmds()})
+}
+
+// The whole path of a session is the same on engines.
+func TestLifeOnEngines(t *testing.T) {
+	t.Parallel()
+	for name, sessions := range map[string]func() string{
+		"Redis":   func() string { return enginetest.Redis(t).URL() },
+		"Cluster": func() string { return enginetest.Cluster(t).URL() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			text, err := os.ReadFile("testdata/script/life.txtar")
+			if err != nil {
+				t.Fatal(err)
+			}
+			const box = "exec rollcall sandbox "
+			engines := "--sessions " + sessions() + " --directory " + enginetest.Postgres(t).Database(t) + " "
+			script := strings.ReplaceAll(string(text), box, box+engines)
+			file := filepath.Join(t.TempDir(), "life.txtar")
+			if err := os.WriteFile(file, []byte(script), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			testscript.Run(t, testscript.Params{Files: []string{file}, RequireExplicitExec: true, Cmds: scriptCmds()})
+		})
+	}
+}
+
+func scriptCmds() map[string]func(*testscript.TestScript, bool, []string) {
+	return map[string]func(*testscript.TestScript, bool, []string){
+		"waitfile": waitFile, "setenv": setEnv, "game": callGame, "events": readEvents,
+	}
 }
 
 // waitFile waits until a file is there.

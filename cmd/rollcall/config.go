@@ -69,6 +69,8 @@ type config struct {
 	// masterKey is from the environment only: a flag would show it in ps, and
 	// the file is often less secret than it.
 	masterKey string
+	// sandbox serves from stores that nobody has made: it puts its cast there.
+	sandbox bool
 }
 
 const (

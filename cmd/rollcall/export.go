@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -45,7 +45,7 @@ func (c *config) mustBeThere() error {
 // openQuiet opens the stores of the settings for a command that must be alone with
 // them.
 func (c *config) openQuiet(ctx context.Context) (*store.Stores, error) {
-	s, err := openStores(ctx, c, slog.New(slog.DiscardHandler), nil)
+	s, err := openStores(ctx, c, store.UseAlone)
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +130,11 @@ func exportTo(cmd *cobra.Command, c *config, s *store.Stores, to string) (sum st
 // whole and on the disk.
 func writeWhole(path string, write func(io.Writer) error) error {
 	part := path + ".part"
-	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	// One that was left behind may have another mode, or be a link to elsewhere.
+	if err := os.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}

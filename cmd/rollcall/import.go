@@ -49,7 +49,7 @@ old servers and the import.`,
 			}
 			keys, err := openVault(&c)
 			if err != nil {
-				return fmt.Errorf("%w (an import needs the master key of the stores that were exported)", err)
+				return needsOldKey(&c, err)
 			}
 			s, err := c.openQuiet(cmd.Context())
 			if err != nil {
@@ -68,6 +68,14 @@ old servers and the import.`,
 	cmd.Flags().BoolVar(&merge, "merge", false, "import into stores that are not empty")
 	_ = cmd.MarkFlagRequired("from") // it is there
 	return cmd
+}
+
+// needsOldKey is in place of the advice to make a key, which would be a wrong one.
+func needsOldKey(c *config, err error) error {
+	if errors.Is(err, errNoKeyFile) {
+		err = fmt.Errorf("no master key in %s", c.masterKeyFile())
+	}
+	return fmt.Errorf("%w: an import needs the master key of the stores that were exported: name it with --master-key-file, or set %s", err, envMasterKey)
 }
 
 func importFrom(cmd *cobra.Command, s *store.Stores, keys *vault.Vault, from string, merge bool) (done store.Imported, err error) {

@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 
 	"github.com/spf13/cobra"
 
 	"github.com/rollcall-server/rollcall"
 	"github.com/rollcall-server/rollcall/internal/roll"
+	"github.com/rollcall-server/rollcall/internal/store"
 )
 
 func newInit() *cobra.Command {
@@ -64,7 +64,7 @@ func initialise(ctx context.Context, c *config, name string) (token string, err 
 	if err != nil {
 		return "", err
 	}
-	stores, err := openStores(ctx, c, slog.New(slog.DiscardHandler), nil)
+	stores, err := openStores(ctx, c, store.UseBeside)
 	if err != nil {
 		return "", err
 	}

@@ -51,7 +51,7 @@ func openNode(ctx context.Context, c *config, log *slog.Logger) (_ *node, err er
 	if err != nil {
 		return nil, err
 	}
-	if n.stores, err = openStores(ctx, c, log, metrics.Commit); err != nil {
+	if n.stores, err = openServed(ctx, c, log, metrics.Commit); err != nil {
 		return nil, err
 	}
 	stores, ahead := n.stores.Stores, time.Duration(0)
@@ -106,7 +106,7 @@ func openVault(c *config) (*vault.Vault, error) {
 		if c.Data != "" {
 			hint = " --data " + c.Data
 		}
-		return nil, fmt.Errorf("no master key in %s: make one with 'rollcall init%s', or set %s", file, hint, envMasterKey)
+		return nil, fmt.Errorf("%w in %s: make one with 'rollcall init%s', or set %s", errNoKeyFile, file, hint, envMasterKey)
 	}
 	if err != nil {
 		return nil, err
@@ -120,6 +120,8 @@ func openVault(c *config) (*vault.Vault, error) {
 	}
 	return keys, nil
 }
+
+var errNoKeyFile = errors.New("no master key")
 
 var errNoMasterKey = errors.New("no master key: without --data say where it is, with --master-key-file or " + envMasterKey)
 

@@ -148,7 +148,12 @@ func TestSandboxOnEngines(t *testing.T) {
 func TestMigrate(t *testing.T) {
 	t.Parallel()
 	database := "ROLLCALL_DIRECTORY=" + enginetest.Postgres(t).Database(t)
-	key := "ROLLCALL_MASTER_KEY=" + strings.Repeat("ab", 32)
+	keyFile := masterKey(t)
+	text, err := os.ReadFile(keyFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := "ROLLCALL_MASTER_KEY=" + strings.TrimSpace(string(text))
 	out, err := runOnce(t, []string{database, key}, "serve", "--no-migrate", "--data", t.TempDir())
 	if err == nil || !strings.Contains(out, "run rollcall migrate") {
 		t.Fatalf("serve --no-migrate on an empty database: got %v, %s", err, out)
@@ -163,8 +168,14 @@ func TestMigrate(t *testing.T) {
 	if first.Before != 0 || first.After == 0 || second.Before != first.After || second.After != first.After || len(first.Steps) < 2 {
 		t.Errorf("got %+v and then %+v, want from 0 to the version and then nothing", first, second)
 	}
-	serve := start(t, "msg=serving", "serve", "--no-migrate", "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0",
-		"--directory", strings.TrimPrefix(database, "ROLLCALL_DIRECTORY="), "--master-key-file", masterKey(t))
+	data := t.TempDir()
+	out, err = runOnce(t, []string{database, key}, "serve", "--no-migrate", "--data", data)
+	if err == nil || !strings.Contains(out, "rollcall init") {
+		t.Fatalf("serve on a database that nobody has made: got %v, %s", err, out)
+	}
+	mustRun(t, []string{database, key}, "init", "--data", data)
+	serve := start(t, "msg=serving", "serve", "--no-migrate", "--data", data, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0",
+		"--directory", strings.TrimPrefix(database, "ROLLCALL_DIRECTORY="), "--master-key-file", keyFile)
 	serve.stop(t)
 }
 
@@ -183,8 +194,8 @@ func TestSecretsAreNotShown(t *testing.T) {
 	t.Parallel()
 	key := "ROLLCALL_MASTER_KEY=" + vault.NewKey()
 	const secret = "s3cr3t"
-	sessions := []string{"redis://:s3cr3t@127.0.0.1:1", "redis+sentinel://127.0.0.1:1/m?sentinel-password=s3cr3t", "s3cr3t://s3cr3t", "redis://%s3cr3t"}
-	directories := []string{"postgres://u:s3cr3t@127.0.0.1:1/d", "postgres://127.0.0.1:1/d?password=s3cr3t", "host=h password=s3cr3t", "postgres://u:s3cr3t@127.0.0.1:x/d"}
+	sessions := []string{"redis://:s3cr3t@127.0.0.1:1", "redis+sentinel://127.0.0.1:1/m?sentinel-password=s3cr3t", "s3cr3t://s3cr3t", "redis://%s3cr3t", "redis://:123#s3cr3tdef@127.0.0.1:1", "redis://:123/s3cr3t@127.0.0.1:1"}
+	directories := []string{"postgres://u:s3cr3t@127.0.0.1:1/d", "postgres://127.0.0.1:1/d?password=s3cr3t", "host=h password=s3cr3t", "postgres://u:s3cr3t@127.0.0.1:x/d", "postgres://rollcall:12/s3cr3t@127.0.0.1/d", "postgres://rollcall:12?a=s3cr3t@127.0.0.1/d"}
 	for i := range sessions {
 		env := []string{key, "ROLLCALL_SESSIONS=" + sessions[i], "ROLLCALL_DIRECTORY=" + directories[i], "ROLLCALL_REDIS_TIMEOUT=100ms"}
 		for _, args := range [][]string{{"serve"}, {"serve", "--check"}, {"serve", "--check", "--json"}, {"init"}, {"migrate"}} {

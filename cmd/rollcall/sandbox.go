@@ -158,7 +158,7 @@ func (b *sandbox) settle(settings *pflag.FlagSet) error {
 	if !settings.Changed("log-level") {
 		b.config.LogLevel = "warn"
 	}
-	b.config.DrainDelay = 0
+	b.config.DrainDelay, b.config.sandbox = 0, true
 	b.config.WebhookAllowPrivate = true // receivers are tried on this machine too
 	if err := errors.Join(b.config.check()...); err != nil {
 		return usageError{err}

@@ -43,17 +43,25 @@ func (c *config) clock() func() time.Time {
 	return func() time.Time { return time.Now().Add(c.ClockOffset) }
 }
 
-func openStores(ctx context.Context, c *config, log *slog.Logger, onCommit func(time.Duration, int)) (*store.Stores, error) {
+// openStores opens them for a command that may run beside servers, or for
+// UseAlone.
+func openStores(ctx context.Context, c *config, use store.Use) (*store.Stores, error) {
+	o := c.storeOptions(slog.New(slog.DiscardHandler))
+	o.Use = use
+	return store.Open(ctx, o)
+}
+
+// openServed opens them for a server. But for a sandbox they have to have been
+// made by 'rollcall init' or an import.
+func openServed(ctx context.Context, c *config, log *slog.Logger, onCommit func(time.Duration, int)) (*store.Stores, error) {
 	o := c.storeOptions(log)
-	o.OnCommit = onCommit
+	o.Use, o.Begun, o.OnCommit = store.UseServe, !c.sandbox, onCommit
 	return store.Open(ctx, o)
 }
 
 func (c *config) checkStores(faults *faults) {
 	o := c.storeOptions(nil)
-	if err := o.Check(); err != nil {
-		*faults = append(*faults, err)
-	}
+	*faults = append(*faults, o.Check())
 	faults.add(c.RedisPrefix != "" && len(c.RedisPrefix) <= 64 && plainPrefix(c.RedisPrefix),
 		"redis-prefix: want letters, digits and _.:- and at most 64 of them, got %q", c.RedisPrefix)
 	faults.add(c.RedisReplicas >= 0 && c.RedisReplicas <= 8, "redis-replicas: want 0 to 8, got %d", c.RedisReplicas)

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	"slices"
 
@@ -43,7 +42,7 @@ Exit code 1: there are faults that are not mended.`,
 			if err := c.mustBeThere(); err != nil {
 				return err
 			}
-			s, err := openStores(cmd.Context(), &c, slog.New(slog.DiscardHandler), nil)
+			s, err := openStores(cmd.Context(), &c, store.UseBeside)
 			if err != nil {
 				return err
 			}

@@ -25,6 +25,19 @@ import (
 	"github.com/rollcall-server/rollcall/internal/store/sqlite"
 )
 
+// A Use is what stores are opened for, and so who may have them open too.
+type Use int
+
+const (
+	// UseBeside is beside anybody whom the stores let in, to look or to prepare.
+	UseBeside Use = iota
+	// UseServe is to serve from them: beside other servers where the stores are
+	// for many, else alone.
+	UseServe
+	// UseAlone is to move what they hold: beside no server.
+	UseAlone
+)
+
 // Options say which backends to open. Data is required where Sessions or
 // Directory is empty; all else may be zero.
 type Options struct {
@@ -37,6 +50,11 @@ type Options struct {
 	// Data is the embedded backend's directory.
 	Data string
 
+	// Use says what for.
+	Use Use
+	// Begun has stores refused that have no admin token: nobody has made them, so
+	// another name was meant.
+	Begun bool
 	// MaxClockSkew sets how long nonces are remembered; 0: 5 min.
 	MaxClockSkew time.Duration
 	// Sync is the embedded backend's; "": full.
@@ -64,17 +82,30 @@ type Options struct {
 	moved bool
 }
 
-// Check reports what is wrong with the URLs and Data, without opening anything.
+// Check reports all that is wrong with the URLs and Data, without opening anything.
 func (o *Options) Check() error {
-	switch {
-	case o.Sessions != "" && !isRedis(o.Sessions):
-		return errors.New("sessions: want redis://HOST:PORT, rediss://, redis+sentinel://HOST:PORT,…/NAME, redis+cluster://HOST:PORT,… or unix:///PATH")
-	case o.Directory != "" && !isPostgres(o.Directory):
-		return errors.New("directory: want postgres://USER:PASSWORD@HOST:PORT/DATABASE")
-	case o.Embedded() && o.Data == "":
-		return errors.New("data: say in which directory the stores are (--data DIR); without one both --sessions and --directory are needed")
+	var errs []error
+	if o.Sessions != "" && !isRedis(o.Sessions) {
+		errs = append(errs, errors.New("sessions: want redis://HOST:PORT, rediss://, redis+sentinel://HOST:PORT,…/NAME, redis+cluster://HOST:PORT,… or unix:///PATH"))
+	} else if o.Sessions != "" {
+		errs = append(errs, about("sessions", redis.CheckURL(o.Sessions)))
 	}
-	return nil
+	if o.Directory != "" && !isPostgres(o.Directory) {
+		errs = append(errs, errors.New("directory: want postgres://USER:PASSWORD@HOST:PORT/DATABASE"))
+	} else if o.Directory != "" {
+		errs = append(errs, about("directory", postgres.CheckURL(o.Directory)))
+	}
+	if o.Embedded() && o.Data == "" {
+		errs = append(errs, errors.New("data: say in which directory the stores are (--data DIR); without one both --sessions and --directory are needed"))
+	}
+	return errors.Join(errs...)
+}
+
+func about(setting string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", setting, err)
 }
 
 // Embedded reports whether something is held by the embedded backend.
@@ -120,6 +151,9 @@ func Open(ctx context.Context, o Options) (_ *Stores, err error) {
 			err = errors.Join(err, s.Close())
 		}
 	}()
+	if err := o.begun(ctx); err != nil {
+		return nil, err
+	}
 	if o.Embedded() {
 		s.embedded, err = sqlite.Open(ctx, o.Data, sqlite.Options{
 			MaxClockSkew: o.MaxClockSkew, Sync: sqlite.Sync(o.Sync), Moved: o.moved, Now: o.Now, Log: o.Log, OnCommit: o.OnCommit,
@@ -131,11 +165,16 @@ func Open(ctx context.Context, o Options) (_ *Stores, err error) {
 		s.Now = o.Now
 	}
 	if o.Directory != "" {
-		s.directory, err = postgres.Open(ctx, o.Directory, postgres.Options{NoMigrate: o.NoMigrate, MaxStale: o.DirectoryMaxStale, Now: o.Now, Log: o.Log})
+		s.directory, err = postgres.Open(ctx, o.Directory, postgres.Options{
+			NoMigrate: o.NoMigrate, Hold: o.hold(), MaxStale: o.DirectoryMaxStale, Now: o.Now, Log: o.Log,
+		})
 		if err != nil {
 			return nil, err
 		}
 		s.Directory, s.History = s.directory.Directory(), s.directory.History()
+	}
+	if err := s.begun(ctx); err != nil {
+		return nil, err
 	}
 	if o.Sessions != "" {
 		err = s.openRedis(ctx, &o)
@@ -150,9 +189,14 @@ func (s *Stores) openRedis(ctx context.Context, o *Options) error {
 	if err != nil {
 		return err
 	}
+	installation, err := s.installation(ctx)
+	if err != nil {
+		return err
+	}
 	s.sessions, err = redis.Open(ctx, o.Sessions, redis.Options{
 		MaxClockSkew: o.MaxClockSkew, Prefix: o.RedisPrefix, Timeout: o.RedisTimeout, Replicas: o.RedisReplicas, Log: o.Log,
-		New: len(keys) == 0, Moved: o.moved, // without a token key nobody can have called
+		Installation: installation,
+		New:          len(keys) == 0, Moved: o.moved, // without a token key nobody can have called
 	})
 	if err != nil {
 		return err
@@ -182,7 +226,7 @@ func (s *Stores) Quiet(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-end:
-			return errors.New("a server is running on these stores: stop all servers first")
+			return fmt.Errorf("%w: stop all servers first", postgres.ErrHeld)
 		}
 	}
 }

@@ -32,14 +32,20 @@ func Redacted(text string) string {
 	switch {
 	case text == "":
 		return ""
-	case err != nil || u.Opaque != "" || !isRedis(text) && !isPostgres(text):
+	case err != nil || strangeAt(u) || !isRedis(text) && !isPostgres(text):
 		return "(hidden: it is no URL of a store)"
 	}
 	if u.User != nil {
 		u.User = url.User(hidden)
 	}
-	u.RawQuery = redactedQuery(u.RawQuery)
+	u.RawQuery, u.Fragment, u.RawFragment = redactedQuery(u.RawQuery), "", ""
 	return u.String()
+}
+
+// strangeAt reports whether an @ stands where none belongs: then a password with
+// a /, # or ? in it seems to be a host and what follows.
+func strangeAt(u *url.URL) bool {
+	return u.Opaque != "" || strings.Contains(u.Path+u.Fragment+u.RawQuery, "@") || u.User != nil && strings.Contains(u.User.Username(), "/")
 }
 
 const hidden = "xxxxx"

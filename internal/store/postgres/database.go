@@ -26,6 +26,9 @@ func parse(text string, o *Options) (*pgxpool.Config, error) {
 		return nil, fmt.Errorf("postgres: %w URL: want postgres://USER:PASSWORD@HOST/DATABASE, with %%XX for what is special in a password",
 			rollcall.ErrInvalid)
 	}
+	if strangeAt(u) {
+		return nil, fmt.Errorf("postgres: %w URL: an @ is where none belongs: in a password %%2F stands for /, %%23 for #, %%3F for ? and %%40 for @", rollcall.ErrInvalid)
+	}
 	config, err := pgxpool.ParseConfig(text)
 	if err != nil {
 		return nil, fmt.Errorf("postgres: %w URL of %s: %s", rollcall.ErrInvalid, u.Host, reasonOf(err, u))
@@ -54,6 +57,20 @@ func parse(text string, o *Options) (*pgxpool.Config, error) {
 		return err
 	}
 	return config, nil
+}
+
+// CheckURL reports what is wrong with a URL, without connecting.
+func CheckURL(text string) error {
+	o := Options{}
+	o.complete()
+	_, err := parse(text, &o)
+	return err
+}
+
+// strangeAt reports whether an @ stands where none belongs: then a password with
+// a / or a # in it seems to be a host and what follows.
+func strangeAt(u *url.URL) bool {
+	return u.Opaque != "" || strings.Contains(u.Path+u.Fragment+u.RawQuery, "@") || u.User != nil && strings.Contains(u.User.Username(), "/")
 }
 
 // reasonOf returns what pgx says is wrong, without the URL in front.
@@ -149,6 +166,21 @@ func outage(doing string, err error) error {
 		return nil
 	}
 	return fmt.Errorf("postgres: %s: %w: %w", doing, rollcall.ErrUnavailable, err)
+}
+
+// refusal says in plain words why an engine lets nobody in; "" where it is
+// something else. Later on such an error is an outage like any.
+func refusal(err error) string {
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	switch {
+	case !ok:
+		return ""
+	case strings.HasPrefix(e.Code, "28"):
+		return "the password or user is wrong, or the user may not connect from here (" + e.Code + ")"
+	case e.Code == "3D000":
+		return "there is no such database (" + e.Code + ")"
+	}
+	return ""
 }
 
 // isNone reports whether err says that there is no such row.

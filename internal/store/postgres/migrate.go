@@ -43,9 +43,9 @@ func Migrate(ctx context.Context, url string, progress func(string)) error {
 // migrate holds a lock in a transaction of a connection of its own: a pooler
 // that gives each transaction another connection leaves that one alone.
 func migrate(ctx context.Context, config *pgx.ConnConfig, progress func(string)) error {
-	conn, err := pgx.ConnectConfig(ctx, config)
+	conn, err := dial(ctx, config)
 	if err != nil {
-		return outage("connect", err)
+		return err
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // it ends the transaction, too
 	tx, err := conn.Begin(ctx)
@@ -106,9 +106,9 @@ func Version(ctx context.Context, url string) (have, known int64, err error) {
 }
 
 func versions(ctx context.Context, config *pgx.ConnConfig) (have, known int64, err error) {
-	conn, err := pgx.ConnectConfig(ctx, config)
+	conn, err := dial(ctx, config)
 	if err != nil {
-		return 0, 0, outage("connect", err)
+		return 0, 0, err
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 	var any bool

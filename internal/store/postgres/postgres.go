@@ -22,8 +22,11 @@ type Options struct {
 	// NoMigrate has Open refuse a database that is not at this program's version,
 	// where else it brings an older one to it.
 	NoMigrate bool
+	// Hold keeps others off the database; an Open that is kept off is ErrHeld.
+	Hold Hold
 	// MaxConns bounds the connections of the pool; 0: pool_max_conns of the URL,
-	// else 16. There is one more, that follows the directory's changes.
+	// else 16. There is one more that follows the directory's changes, and one for
+	// Hold.
 	MaxConns int
 	// Timeout bounds each call, whatever its context allows; 0: 3 s. Adding to
 	// the history may take thrice, pruning it ten times as long.
@@ -61,6 +64,7 @@ type Store struct {
 	directory *directory
 	history   *history
 	watch     *watch
+	hold      *holder
 	stop      context.CancelFunc
 	running   sync.WaitGroup
 }
@@ -69,11 +73,22 @@ type Store struct {
 // older database to this program's version first, one process at a time; one of a
 // newer rollcall is an error that says so. Errors do not hold the URL's password;
 // an engine that does not answer is rollcall.ErrUnavailable.
-func Open(ctx context.Context, url string, o Options) (*Store, error) {
+func Open(ctx context.Context, url string, o Options) (_ *Store, err error) {
 	o.complete()
 	config, err := parse(url, &o)
 	if err != nil {
 		return nil, err
+	}
+	s := &Store{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	if o.Hold != HoldNone {
+		if s.hold, err = holdDatabase(ctx, config.ConnConfig, &o); err != nil {
+			return nil, err
+		}
 	}
 	if o.NoMigrate {
 		err = checkVersion(ctx, config.ConnConfig)
@@ -83,15 +98,14 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("postgres: open: %w", err)
 	}
-	db, err := openDatabase(ctx, config, o.Timeout)
-	if err != nil {
+	if s.db, err = openDatabase(ctx, config, o.Timeout); err != nil {
 		return nil, err
 	}
-	s := &Store{db: db, watch: newWatch(config.ConnConfig, &o)}
-	s.directory = newDirectory(db, s.watch)
-	s.history = newHistory(db, &o)
-	if err := s.watch.poll(ctx, db.pool); err != nil {
-		return nil, errors.Join(err, s.Close())
+	s.watch = newWatch(config.ConnConfig, &o)
+	s.directory = newDirectory(s.db, s.watch)
+	s.history = newHistory(s.db, &o)
+	if err := s.watch.poll(ctx, s.db.pool); err != nil {
+		return nil, err
 	}
 	s.run()
 	return s, nil
@@ -113,6 +127,15 @@ func (s *Store) Directory() roll.Directory { return s.directory }
 // History returns the Store as a History.
 func (s *Store) History() roll.History { return s.history }
 
+// Installation returns what tells the installation from all others that is in the
+// database.
+func (s *Store) Installation(ctx context.Context) (id string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, s.db.timeout)
+	defer cancel()
+	err = s.db.pool.QueryRow(ctx, `SELECT id FROM installation`).Scan(&id)
+	return id, outage("read the installation", err)
+}
+
 // CacheAge returns how long ago it was certain that this node's copy of the
 // directory is true. Beyond MaxStale it is not answered from.
 func (s *Store) CacheAge() time.Duration { return s.watch.age() }
@@ -123,6 +146,11 @@ func (s *Store) Close() error {
 		s.stop()
 	}
 	s.running.Wait()
-	s.db.pool.Close()
+	if s.db != nil {
+		s.db.pool.Close()
+	}
+	if s.hold != nil { // last: then nothing is written any more
+		s.hold.end()
+	}
 	return nil
 }

@@ -196,7 +196,7 @@ func TestVersions(t *testing.T) {
 	}
 	var lines []string
 	must(t, Migrate(t.Context(), url, func(line string) { lines = append(lines, line) }))
-	if len(lines) != 2 || !strings.HasPrefix(lines[0], "version 1: ") || lines[1] != "the database is at version 1" {
+	if len(lines) != 3 || !strings.HasPrefix(lines[0], "version 1: ") || !strings.HasPrefix(lines[1], "version 2: ") || lines[2] != "the database is at version 2" {
 		t.Errorf("progress: %q", lines)
 	}
 	must(t, open(t, url, Options{NoMigrate: true}).Close())

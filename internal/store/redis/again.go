@@ -46,7 +46,8 @@ const (
 func (a *again) keep(g *page) {
 	l := lately{epoch: g.book.Epoch().ID, at: time.Now(), receipts: g.step.Receipts, kicks: g.step.Kicks} //nolint:forbidigo // the monotonic clock
 	for i := range g.step.Changes {
-		if g.step.Changes[i].Reason != "" {
+		// What has expired does so again, unless its lease has begun afresh.
+		if r := g.step.Changes[i].Reason; r != "" && r != rollcall.EndExpired {
 			l.changes = append(l.changes, g.step.Changes[i])
 		}
 	}

@@ -95,14 +95,14 @@ func connect(url string, o *Options) (*engine, error) {
 	options.MaxFlushDelay = 100 * time.Microsecond
 	options.DisableCache = true
 	options.ConnWriteTimeout = o.Timeout
-	options.Dialer.Timeout = o.Timeout
+	options.Dialer.Timeout = o.Timeout / 2 // who meets a broken connection waits for the next as well
 	options.Sentinel.Dialer.Timeout = o.Timeout
 	options.Sentinel.TopologyRefreshInterval = 5 * time.Second
 	options.ClusterOption.ShardsRefreshInterval = 5 * time.Second
 	options.RetryDelay = func(attempts int, _ rueidis.Completed, _ error) time.Duration { return retryDelay(attempts) }
 	client, err := rueidis.NewClient(options)
 	if err != nil {
-		return nil, outage("connect", err)
+		return nil, notConnected(err)
 	}
 	return &engine{client: client, timeout: o.Timeout, replicas: o.Replicas, cluster: strings.Contains(url, "+cluster:")}, nil
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"log/slog"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,6 +28,7 @@ type epochs struct {
 	engine *engine
 	keys   *keys
 	now    func() time.Time
+	log    *slog.Logger
 
 	looks *looks
 
@@ -38,8 +40,8 @@ type epochs struct {
 
 const epochEvery = time.Second
 
-func openEpochs(ctx context.Context, e *engine, k *keys, now func() time.Time) (*epochs, error) {
-	s := &epochs{engine: e, keys: k, now: now, looks: newLooks()}
+func openEpochs(ctx context.Context, e *engine, k *keys, now func() time.Time, log *slog.Logger) (*epochs, error) {
+	s := &epochs{engine: e, keys: k, now: now, log: log, looks: newLooks()}
 	return s, s.check(ctx)
 }
 
@@ -200,12 +202,20 @@ func (s *epochs) settle(ctx context.Context, parts []*part, id string) (again []
 	if err != nil {
 		return nil, err
 	}
+	lost := 0
 	for i, p := range begin {
-		if done[i] {
-			s.note(p, strings.Fields(texts[i]))
-		} else {
+		if !done[i] {
 			again = append(again, p)
+			continue
 		}
+		if s.of(p).ID != "" || owners[slices.Index(parts, p)].epoch != "" {
+			lost++
+		}
+		s.note(p, strings.Fields(texts[i]))
+	}
+	if lost > 0 {
+		s.log.LogAttrs(ctx, slog.LevelWarn, "redis: an epoch begins: sessions may have been lost, and game servers announce theirs",
+			slog.String("epoch", id), slog.Int("partitions", lost))
 	}
 	return again, nil
 }

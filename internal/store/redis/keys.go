@@ -31,10 +31,11 @@ const partitions = 256
 //	{rc:P}o        outbox (stream)
 //	{rc:P}j        events and kicks on their way to where they belong (stream)
 //	{rc:P}e        epoch
+//	{rc:P}w        written to wait for replicas, for a moment
 //	{rc:@S}…       a game server's boot (b) and events (see events.go)
 //	{rc:kick}…     kicks (see kicks.go)
 //	{rc:nP}…       nonces (see nonces.go)
-//	{rc:lead}W     who does the work W
+//	{rc:lead}W     who does the work W; and whose the store is (installation)
 type keys struct {
 	prefix string
 	parts  [partitions]part
@@ -86,6 +87,7 @@ func (p *part) kicks() string               { return p.tag + "g" }
 func (p *part) outbox() string              { return p.tag + "o" }
 func (p *part) journal() string             { return p.tag + "j" }
 func (p *part) epoch() string               { return p.tag + "e" }
+func (p *part) barrier() string             { return p.tag + "w" }
 func (p *part) gone(id uuid.UUID) string    { return p.tag + "z" + string(id[:]) }
 
 func (p *part) mark(agentID, username string) string {

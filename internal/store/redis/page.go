@@ -304,6 +304,18 @@ func (w *writer) trails() {
 	}
 }
 
+// hasExpired reports whether some of ids are there and not active.
+func (g *page) hasExpired(ids []string, now time.Time) bool {
+	for _, h := range g.read {
+		for i := range h.sessions {
+			if held := &h.sessions[i]; !held.ActiveAt(now) && slices.Contains(ids, held.ID) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // indexEntry is what stands for a session in its index.
 func indexEntry(s *rollcall.Session) string {
 	id := uuid.MustParse(s.ID)
@@ -372,7 +384,13 @@ func (s *sessions) plan(ctx context.Context, now time.Time, pages []*page, plan 
 		if err != nil {
 			return nil, nil, err
 		}
-		if p := g.program(now); p.empty() {
+		p := g.program(now)
+		if p.empty() && s.engine.replicas > 0 {
+			// What it finds done may be a change that no replica has yet. This comes
+			// behind that, and is waited for.
+			p.do(g.part.barrier(), "SET", "", "PX", "1000")
+		}
+		if p.empty() {
 			g.done = true
 		} else {
 			programs, changed = append(programs, p), append(changed, g)

@@ -51,10 +51,15 @@ type Options struct {
 	// begins, so that sessions from before can be announced, and requests that
 	// were signed before are refused. Nobody else may use the store meanwhile.
 	Moved bool
+	// Installation tells whose the store is: an engine that holds another's under
+	// the same prefix is refused. "": whoever's.
+	Installation string
 	// Now is the clock; nil: the engine's, as it is measured each second.
 	Now func() time.Time
 	// Log is told what no caller is; nil: slog.Default.
 	Log *slog.Logger
+
+	lookEvery time.Duration // for tests; 0: lookAgainEvery
 }
 
 func (o *Options) complete() {
@@ -62,6 +67,7 @@ func (o *Options) complete() {
 	o.Prefix = cmp.Or(o.Prefix, "rc")
 	o.Timeout = cmp.Or(o.Timeout, 3*time.Second)
 	o.Log = cmp.Or(o.Log, slog.Default())
+	o.lookEvery = cmp.Or(o.lookEvery, lookAgainEvery)
 }
 
 // A Store is a connection to an engine. It is safe for concurrent use.
@@ -96,12 +102,15 @@ func Open(ctx context.Context, url string, o Options) (_ *Store, err error) {
 	if s.clock, err = newClock(ctx, s.engine, k.kick(""), &o); err != nil {
 		return nil, err
 	}
+	if err := s.engine.claim(ctx, k, o.Installation); err != nil {
+		return nil, err
+	}
 	if o.Moved {
 		if err := s.engine.endEpochs(ctx, k); err != nil {
 			return nil, err
 		}
 	}
-	if s.epochs, err = openEpochs(ctx, s.engine, k, s.clock.Now); err != nil {
+	if s.epochs, err = openEpochs(ctx, s.engine, k, s.clock.Now, o.Log); err != nil {
 		return nil, err
 	}
 	s.sessions = newSessions(s.engine, k, s.clock, s.epochs, &o)
@@ -115,7 +124,7 @@ func Open(ctx context.Context, url string, o Options) (_ *Store, err error) {
 	s.limits = newLimits(s.engine.client, o.Prefix, o.Now)
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
-	for _, run := range []func(context.Context){s.clock.run, s.epochs.run, s.sessions.wakes.run, s.sessions.runJournal, s.sessions.runAgain, s.nonces.run} {
+	for _, run := range []func(context.Context){s.clock.run, s.epochs.run, s.sessions.wakes.run, s.sessions.runJournal, s.sessions.runAgain, s.nonces.run, s.lookOver(k, &o)} {
 		s.running.Go(func() { run(running) })
 	}
 	select { // who opens misses no event
@@ -159,6 +168,23 @@ func (s *Store) Close() error {
 	}
 	s.running.Wait()
 	return nil
+}
+
+// lookAgainEvery is how often settings are looked at that may be changed while
+// the engine runs.
+const lookAgainEvery = 30 * time.Second
+
+// lookOver says in the log what Open would have refused: settings are changed
+// while an engine runs, and one that was emptied may be another's now.
+func (s *Store) lookOver(k *keys, o *Options) func(context.Context) {
+	return func(ctx context.Context) {
+		for wait(ctx, o.lookEvery) {
+			err := errors.Join(s.engine.checkSettings(ctx), s.engine.claim(ctx, k, o.Installation))
+			if errors.Is(err, rollcall.ErrInvalid) && ctx.Err() == nil { // of an outage others tell
+				o.Log.LogAttrs(ctx, slog.LevelError, "redis: the engine is not as it has to be", slog.Any("error", err))
+			}
+		}
+	}
 }
 
 // checkSettings looks at what would lose data without a word. Who may not ask

@@ -49,6 +49,15 @@ func (s *sessions) noteSweep(ctx context.Context) error {
 
 var errGap = errors.New("leases that nobody could renew are about to begin afresh")
 
+// noGap is an error while leases are about to begin afresh: a session that has
+// expired is going to be there again.
+func (s *sessions) noGap(ctx context.Context, doing string) error {
+	if gap, err := s.gap(ctx); err != nil || gap > 0 {
+		return outage(doing, errors.Join(errGap, err))
+	}
+	return nil
+}
+
 // overGap gives leases afresh where nobody has swept for long.
 func (s *sessions) overGap(ctx context.Context, now time.Time) error {
 	gap, err := s.gap(ctx)

@@ -2,7 +2,6 @@ package redis
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"maps"
 	"slices"
@@ -114,6 +113,9 @@ func (s *sessions) End(ctx context.Context, ids []string, e roll.Ending) ([]roll
 	ended := make(map[*page][]rollcall.EndedSession, len(pages))
 	err := s.change(ctx, "end", e.At, pages, func(g *page) error {
 		g.step, ended[g] = g.book.PlanEnd(of[g], &e)
+		if len(ended[g]) < len(of[g]) && g.hasExpired(of[g], e.At) {
+			return s.noGap(ctx, "end")
+		}
 		return nil
 	})
 	if err != nil {
@@ -249,8 +251,8 @@ func (s *sessions) Heartbeat(ctx context.Context, gameServer string, ids []strin
 	if err != nil {
 		return nil, err
 	}
-	if gap, err := s.gap(ctx); err != nil || gap > 0 {
-		return nil, outage("renew leases", errors.Join(errGap, err))
+	if err := s.noGap(ctx, "renew leases"); err != nil {
+		return nil, err
 	}
 	return unknown, nil
 }

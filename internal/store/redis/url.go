@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -9,10 +10,13 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/redis/rueidis"
+
+	"github.com/rollcall-server/rollcall"
 )
 
 // parseURL reads where an engine is:
@@ -37,6 +41,9 @@ func parseURL(text string) (o rueidis.ClientOption, err error) {
 	}
 	scheme, mode, _ := strings.Cut(u.Scheme, "+")
 	query := u.Query()
+	if err := knownParameters(query, scheme, mode); err != nil {
+		return o, err
+	}
 	if u.User != nil {
 		o.Username = u.User.Username()
 		o.Password, _ = u.User.Password()
@@ -80,6 +87,45 @@ func parseURL(text string) (o rueidis.ClientOption, err error) {
 		err = fmt.Errorf("scheme %q: want redis, rediss, redis+sentinel, redis+cluster or unix", u.Scheme)
 	}
 	return o, err
+}
+
+// knownParameters refuses what would be ignored: a misspelt ca is no TLS as it was
+// meant. An unknown name is not repeated, since it may be a part of a password.
+func knownParameters(query url.Values, scheme, mode string) error {
+	var known []string
+	if scheme == "rediss" || scheme == "valkeys" {
+		known = append(known, "ca", "cert", "key", "server-name")
+	}
+	if mode == "sentinel" {
+		known = append(known, "sentinel-user", "sentinel-password")
+	}
+	if scheme == "unix" {
+		known = append(known, "db")
+	}
+	for name := range query {
+		if !slices.Contains(known, name) {
+			return fmt.Errorf("there is an unknown parameter behind ?: want %s", cmp.Or(strings.Join(known, ", "), "none with this scheme"))
+		}
+	}
+	return nil
+}
+
+// CheckURL reports what is wrong with a URL, without connecting.
+func CheckURL(text string) error {
+	_, err := parseURL(text)
+	return err
+}
+
+// notConnected says in plain words that an engine lets nobody in. Later on such
+// an error is an outage like any.
+func notConnected(err error) error {
+	if r, ok := rueidis.IsRedisErr(err); ok {
+		switch word, _, _ := strings.Cut(r.Error(), " "); word {
+		case "WRONGPASS", "NOAUTH":
+			return fmt.Errorf("redis: connect: %w: the password or user is wrong (%s)", rollcall.ErrInvalid, word)
+		}
+	}
+	return outage("connect", err)
 }
 
 func dialUnix(ctx context.Context, path string, dialer *net.Dialer, _ *tls.Config) (net.Conn, error) {

@@ -45,6 +45,9 @@ func TestWrongURL(t *testing.T) {
 		"redis+other://u:s3cret@h", "unix://u:s3cret@", "unix://u:s3cret@/x?db=x", "redis://u:s3cret@h:port", "redis://u:s3cret%zz@h",
 		// A password that is not escaped ends up elsewhere.
 		"redis://u:12/s3cret@h:6379", "redis://u:12#s3cret@h:6379", "redis://u:12?s3cret@h:6379", "redis://u:s3cret/x@h", "redis://:12/s3cret@h",
+		// A parameter that is not known would be ignored.
+		"redis://u:s3cret@h?ca=/etc/ca.pem", "rediss://u:s3cret@h?cafile=/etc/ca.pem", "redis://u:s3cret@h?s3cret", "rediss://u:s3cret@h?sentinel-password=s3cret",
+		"redis://h:1?db=1", "unix:///run/redis.sock?ca=x", "rediss+cluster://h?servername=x",
 		"rediss://u:s3cret@h?ca=/none/of/this", "rediss://u:s3cret@h?cert=/none", "rediss+sentinel://u:s3cret@h/m?ca=/none&sentinel-password=s3cret",
 	} {
 		s, err := Open(t.Context(), url, Options{})

@@ -153,6 +153,13 @@ func (s *Store) Stores() roll.Stores {
 	return roll.Stores{Directory: s.directory, Sessions: s.sessions, Nonces: s.nonces, History: s.history, Limits: s.limits}
 }
 
+// Installation returns what tells the installation from all others that is in the
+// directory.
+func (s *Store) Installation(ctx context.Context) (id string, err error) {
+	err = s.main.read.QueryRowContext(ctx, `SELECT installation FROM meta`).Scan(&id)
+	return id, outage("read the installation", err)
+}
+
 // Close finishes what was begun and frees the directory. Nothing may be called
 // after it, or be under way.
 func (s *Store) Close() error {

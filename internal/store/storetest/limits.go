@@ -194,12 +194,7 @@ func testLimitRandom(t *testing.T, f *fixture) {
 			return rollcall.RateLimit{PerSecond: rapid.IntRange(1, most).Draw(r, "perSecond"), Burst: rapid.IntRange(1, most).Draw(r, "burst")}
 		})
 		limits := rapid.SliceOfN(limit, 1, 3).Draw(r, "limits")
-		for range rapid.IntRange(1, 40).Draw(r, "steps") {
-			scale := rapid.SampledFrom([]int64{0, 3, 1000, 1_000_000, 1e12}).Draw(r, "scale")
-			f.set(f.now.Add(time.Duration(rapid.Int64Range(-scale/8, scale).Draw(r, "passed")) * time.Microsecond))
-			key := fmt.Sprintf("%d %d", check, rapid.IntRange(1, 2).Draw(r, "key"))
-			l := rapid.SampledFrom(limits).Draw(r, "limit")
-			n := rapid.IntRange(1, 1+rapid.SampledFrom([]int{0, 2, l.Burst}).Draw(r, "up to")).Draw(r, "n")
+		take := func(key string, l rollcall.RateLimit, n int) {
 			if model[key] == nil {
 				model[key] = &exactBucket{}
 			}
@@ -208,6 +203,17 @@ func testLimitRandom(t *testing.T, f *fixture) {
 			if err != nil || got != want || wait != wantWait {
 				r.Fatalf("take %d of %q under %+v: got %d, %s, %v; want %d, %s", n, key, l, got, wait, err, want, wantWait)
 			}
+		}
+		keys := []string{fmt.Sprint(check, " 1"), fmt.Sprint(check, " 2")}
+		for _, key := range keys { // a new bucket may have another forgotten that is full
+			take(key, limits[0], 1)
+		}
+		for range rapid.IntRange(1, 40).Draw(r, "steps") {
+			scale := rapid.SampledFrom([]int64{0, 3, 1000, 1_000_000, 1e12}).Draw(r, "scale")
+			f.set(f.now.Add(time.Duration(rapid.Int64Range(-scale/8, scale).Draw(r, "passed")) * time.Microsecond))
+			key := rapid.SampledFrom(keys).Draw(r, "key")
+			l := rapid.SampledFrom(limits).Draw(r, "limit")
+			take(key, l, rapid.IntRange(1, 1+rapid.SampledFrom([]int{0, 2, l.Burst}).Draw(r, "up to")).Draw(r, "n"))
 		}
 	})
 }

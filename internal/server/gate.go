@@ -13,7 +13,7 @@ import (
 
 const (
 	// queueFactor is how many calls may wait for each that is worked on.
-	queueFactor = 4
+	queueFactor = 8
 	// patience is how long a call waits before it is refused. Refusing costs a
 	// third of answering, so a server that refuses at once whatever comes is busy
 	// with that alone; and who waits for an answer sends nothing meanwhile.
@@ -38,7 +38,7 @@ type gate struct {
 	waiting queue.List // of chan bool, who came first in front; true lets in
 	since   time.Time  // since when somebody has been waiting
 
-	// full is set while it is overload, and as many wait as are inside: whoever
+	// full is set while it is overload and half of the queue is taken: whoever
 	// comes now would only wait to be refused.
 	full atomic.Bool
 }
@@ -104,7 +104,7 @@ func (g *gate) join() (turn chan bool, place *queue.Element) {
 	if g.waiting.Len() > queueFactor*g.room {
 		g.call(g.waiting.Front(), false)
 	}
-	g.full.Store(g.waiting.Len() >= g.room && g.now().Sub(g.since) >= standing)
+	g.full.Store(g.waiting.Len() >= queueFactor*g.room/2 && g.now().Sub(g.since) >= standing)
 	return turn, place
 }
 
@@ -129,7 +129,7 @@ func (g *gate) call(place *queue.Element, in bool) { g.remove(place) <- in }
 
 func (g *gate) remove(place *queue.Element) chan bool {
 	turn := g.waiting.Remove(place).(chan bool)
-	if g.waiting.Len() < g.room {
+	if g.waiting.Len() < queueFactor*g.room/2 {
 		g.full.Store(false)
 	}
 	return turn

@@ -75,7 +75,7 @@ func TestGateOrder(t *testing.T) {
 			t.Fatal(err)
 		}
 		var v []chan error
-		for range queueFactor {
+		for range 4 {
 			v = append(v, visit(t.Context(), g))
 		}
 		time.Sleep(10 * time.Millisecond)

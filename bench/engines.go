@@ -2,14 +2,12 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -127,23 +125,12 @@ func newHouse(ctx context.Context, b *bed, o options, dir, kind string, nodes in
 	if err := os.Symlink(filepath.Join(dir, "rollcall"), filepath.Join(own, "rollcall")); err != nil {
 		return nil, err
 	}
-	credentials := filepath.Join(own, "credentials.json")
-	init := exec.CommandContext(ctx, filepath.Join(dir, "rollcall"),
-		append([]string{"init", "--data", filepath.Join(own, "data"), "--credentials", credentials}, flags...)...)
-	init.Stderr = os.Stderr
-	if err := init.Run(); err != nil {
-		return nil, fmt.Errorf("rollcall init: %w", err)
-	}
-	text, err := os.ReadFile(credentials)
+	token, err := initStores(ctx, own, flags...)
 	if err != nil {
 		return nil, err
 	}
-	var c struct{ AdminToken string }
-	if err := json.Unmarshal(text, &c); err != nil {
-		return nil, err
-	}
 	for range nodes {
-		n := &node{o: o, dir: own, sync: "normal", extra: flags, token: c.AdminToken, born: time.Now()}
+		n := &node{o: o, dir: own, sync: "normal", extra: flags, token: token, born: time.Now()}
 		if err := n.serve(ctx); err != nil {
 			return nil, errors.Join(err, h.stop())
 		}

@@ -37,26 +37,34 @@ type node struct {
 
 // newNode makes data in dir and serves them. The load leaves the server's core.
 func newNode(ctx context.Context, o options, dir, sync string) (*node, error) {
-	n := &node{o: o, dir: dir, sync: sync, born: time.Now()}
-	file := filepath.Join(dir, "credentials.json")
-	init := exec.CommandContext(ctx, filepath.Join(dir, "rollcall"), "init", "--data", filepath.Join(dir, "data"), "--credentials", file)
-	init.Stderr = os.Stderr
-	if err := init.Run(); err != nil {
-		return nil, fmt.Errorf("rollcall init: %w", err)
-	}
-	text, err := os.ReadFile(file)
+	token, err := initStores(ctx, dir)
 	if err != nil {
 		return nil, err
 	}
-	var c struct{ AdminToken string }
-	if err := json.Unmarshal(text, &c); err != nil {
-		return nil, err
-	}
-	n.token = c.AdminToken
+	n := &node{o: o, dir: dir, sync: sync, token: token, born: time.Now()}
 	if err := n.serve(ctx); err != nil {
 		return nil, err
 	}
 	return n, leaveCore(o.core)
+}
+
+// initStores makes the stores that flags name, or those in dir/data, and returns
+// the first admin token.
+func initStores(ctx context.Context, dir string, flags ...string) (token string, err error) {
+	file := filepath.Join(dir, "credentials.json")
+	args := append([]string{"init", "--data", filepath.Join(dir, "data"), "--credentials", file}, flags...)
+	init := exec.CommandContext(ctx, filepath.Join(dir, "rollcall"), args...)
+	init.Stderr = os.Stderr
+	if err := init.Run(); err != nil {
+		return "", fmt.Errorf("rollcall init: %w", err)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return "", err
+	}
+	var c struct{ AdminToken string }
+	err = json.Unmarshal(text, &c)
+	return c.AdminToken, err
 }
 
 var servingAt = regexp.MustCompile(`v2=http://(\S+) .*admin=http://(\S+)`)

@@ -43,9 +43,6 @@ func runOverload(ctx context.Context, o options, dir string, out io.Writer) (err
 	if _, err = n.members(ctx, agent.agentID, names); err != nil {
 		return err
 	}
-	if err != nil {
-		return err
-	}
 	capacity, err := n.capacity(ctx, agent)
 	if err != nil {
 		return err

@@ -55,7 +55,7 @@ func openNode(ctx context.Context, c *config, log *slog.Logger) (_ *node, err er
 		return nil, err
 	}
 	stores, ahead := n.stores.Stores, time.Duration(0)
-	if n.stores.SharedSessions {
+	if stores.Remote {
 		ahead = roll.DefaultAhead
 	}
 	n.service = newService(c, stores, keys, log)

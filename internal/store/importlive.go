@@ -163,7 +163,7 @@ func (i *importer) receiptIsThere(ctx context.Context, r *rollcall.Receipt) (boo
 	switch {
 	case !i.done.Resumed:
 		return false, nil
-	case r.KickID != "" && !i.to.SharedSessions:
+	case r.KickID != "" && !i.to.Remote:
 		return i.skipped(ctx, r.KickID)
 	case r.SessionID != "":
 		of, err := i.to.Sessions.PendingOf(ctx, r.GameServer, []string{r.SessionID})

@@ -130,8 +130,6 @@ func Used(ctx context.Context, o Options) (used bool, err error) {
 // Stores are the backends that are open. They are safe for concurrent use.
 type Stores struct {
 	roll.Stores
-	// SharedSessions says that other processes may use the sessions too.
-	SharedSessions bool
 
 	options   Options
 	embedded  *sqlite.Store
@@ -201,7 +199,7 @@ func (s *Stores) openRedis(ctx context.Context, o *Options) error {
 	if err != nil {
 		return err
 	}
-	s.SharedSessions, s.Remote = true, true
+	s.Remote = true
 	s.Sessions, s.Nonces, s.Limits, s.Now = s.sessions.Sessions(), s.sessions.Nonces(), s.sessions.Limits(), s.sessions.Now
 	return nil
 }

@@ -51,7 +51,7 @@ func (s *sessions) setBoot(ctx context.Context, gameServer, bootID string, now t
 
 // swap makes what plan plans until nobody was in between.
 func (e *engine) swap(ctx context.Context, doing string, plan func(context.Context) (*program, error)) error {
-	ctx, cancel := context.WithTimeout(ctx, e.timeout)
+	ctx, cancel := e.within(ctx)
 	defer cancel()
 	for attempt := 1; ; attempt++ {
 		c, err := plan(ctx)

@@ -133,7 +133,7 @@ func (c *command) build(b rueidis.Builder, whole bool) rueidis.Completed {
 // do sends commands together, and again those that found the engine changing
 // over, until they are done or the time is up.
 func (e *engine) do(ctx context.Context, doing string, commands ...command) ([]rueidis.RedisMessage, error) {
-	ctx, cancel := context.WithTimeout(ctx, e.timeout)
+	ctx, cancel := e.within(ctx)
 	defer cancel()
 	results := make([]rueidis.RedisMessage, len(commands))
 	left, whole := make([]int, len(commands)), false

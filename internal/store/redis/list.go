@@ -131,7 +131,7 @@ func (c *cursor) past(entries []rueidis.ZScore) (more bool) {
 
 // entries calls each with every entry of indexes that is active at now. An entry
 // may come twice.
-func (s *sessions) entries(ctx context.Context, list []index, now time.Time, each func(*part, indexed)) error {
+func (s *sessions) entries(ctx context.Context, list []index, now time.Time, each func(indexed)) error {
 	left := make([]*cursor, len(list))
 	for i := range list {
 		left[i] = &cursor{list[i], "(" + micros(now), indexSome}
@@ -154,7 +154,7 @@ func (s *sessions) entries(ctx context.Context, list []index, now time.Time, eac
 				}
 				for _, entry := range entries {
 					if e, ok := entryOf(entry.Member); ok {
-						each(c.part, e)
+						each(e)
 					}
 				}
 				if c.past(entries) {
@@ -174,7 +174,7 @@ func (s *sessions) Online(ctx context.Context, agentID string, now time.Time) ([
 	}
 	seen := make(map[string]bool)
 	names := []string{}
-	err = s.entries(ctx, list, now, func(_ *part, e indexed) {
+	err = s.entries(ctx, list, now, func(e indexed) {
 		if e.username != "" && !seen[e.username] {
 			seen[e.username] = true
 			names = append(names, e.username)
@@ -192,7 +192,7 @@ func (s *sessions) Scan(ctx context.Context, filter rollcall.SessionFilter, from
 			return nil, "", err
 		}
 		var ids []string
-		if err := s.entries(ctx, list, now, func(_ *part, e indexed) { ids = append(ids, e.id) }); err != nil {
+		if err := s.entries(ctx, list, now, func(e indexed) { ids = append(ids, e.id) }); err != nil {
 			return nil, "", err
 		}
 		found, err := s.get(ctx, ids, filter, now)
@@ -253,7 +253,7 @@ func (s *sessions) List(ctx context.Context, filter rollcall.SessionFilter, afte
 		return nil, err
 	}
 	var ids []string
-	err = s.entries(ctx, list, now, func(_ *part, e indexed) {
+	err = s.entries(ctx, list, now, func(e indexed) {
 		picked := (filter.Username == "" || filter.Username == e.username) && (filter.SessionID == "" || filter.SessionID == e.id)
 		if e.id > after && picked {
 			ids = append(ids, e.id)

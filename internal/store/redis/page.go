@@ -339,7 +339,7 @@ func encode(value any) string {
 // those whose ground was moved meanwhile. plan may be called several times of a
 // page and sets its step; its error ends the change.
 func (s *sessions) change(ctx context.Context, doing string, now time.Time, pages []*page, plan func(*page) error) error {
-	ctx, cancel := context.WithTimeout(ctx, s.engine.timeout)
+	ctx, cancel := s.engine.within(ctx)
 	defer cancel()
 	left := slices.Clone(pages)
 	for attempt := 1; len(left) > 0; attempt++ {
@@ -404,18 +404,19 @@ func (s *sessions) plan(ctx context.Context, now time.Time, pages []*page, plan 
 func (s *sessions) load(ctx context.Context, doing string, pages []*page) error {
 	for range 3 {
 		var all []command
-		for _, g := range pages {
-			all = append(all, g.commands()...)
+		sizes := make([]int, len(pages))
+		for i, g := range pages {
+			own := g.commands()
+			all, sizes[i] = append(all, own...), len(own)
 		}
 		answers, err := s.engine.do(ctx, doing, all...)
 		if err != nil {
 			return err
 		}
 		again := false
-		for _, g := range pages {
-			n := len(g.commands())
-			err := g.take(answers[:n], func(generation int64) ([]rollcall.Kick, error) { return s.filters.at(ctx, generation) })
-			answers = answers[n:]
+		for i, g := range pages {
+			err := g.take(answers[:sizes[i]], func(generation int64) ([]rollcall.Kick, error) { return s.filters.at(ctx, generation) })
+			answers = answers[sizes[i]:]
 			switch {
 			case errors.Is(err, errLost):
 				again, err = true, s.epochs.check(ctx)

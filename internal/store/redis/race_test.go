@@ -47,7 +47,7 @@ func TestScanWhileRenewed(t *testing.T) {
 	}
 	seen := make(map[string]bool)
 	renewed := false
-	err := n.sessions.entries(t.Context(), []index{{p, comboOf(&list[0])}}, now, func(_ *part, e indexed) {
+	err := n.sessions.entries(t.Context(), []index{{p, comboOf(&list[0])}}, now, func(e indexed) {
 		seen[e.id] = true
 		if renewed {
 			return

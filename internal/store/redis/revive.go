@@ -8,10 +8,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/rollcall-server/rollcall"
-	"github.com/rollcall-server/rollcall/internal/roll"
 )
 
 // While the engine does not answer, or no server of ours runs, no lease can be
@@ -132,20 +129,11 @@ func (s *sessions) reviveSome(ctx context.Context, some []index, over map[index]
 }
 
 func reviving(p *part, entries []string, now time.Time) command {
-	var keys []string
-	numbers := make(map[roll.Home]string, len(entries))
-	args := []string{micros(now), p.index("")}
+	var ids []string
 	for _, text := range entries {
-		e, ok := entryOf(text)
-		if !ok {
-			continue
+		if e, ok := entryOf(text); ok {
+			ids = append(ids, e.id)
 		}
-		if numbers[e.home] == "" {
-			keys = append(keys, p.sessions(e.home))
-			numbers[e.home] = strconv.Itoa(len(keys))
-		}
-		id := uuid.MustParse(e.id)
-		args = append(args, numbers[e.home], string(id[:]))
 	}
-	return reviveScript.on(keys, args...)
+	return reviveScript.ofSessions(p, ids, micros(now), p.index(""))
 }

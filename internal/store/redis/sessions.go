@@ -258,19 +258,25 @@ func (s *sessions) Heartbeat(ctx context.Context, gameServer string, ids []strin
 }
 
 func beat(g *page, gameServer string, ids []string, now time.Time) command {
-	keys := make([]string, 0, len(g.homes))
-	numbers := make(map[roll.Home]string, len(g.homes))
-	args := append(make([]string, 0, 3+2*len(ids)), micros(now), gameServer, g.part.index(""))
+	return beatScript.ofSessions(g.part, ids, micros(now), gameServer, g.part.index(""))
+}
+
+// ofSessions makes a command that takes, behind args, sessions of a partition: of
+// each the number of its home's key, and its ID.
+func (s *script) ofSessions(p *part, ids []string, args ...string) command {
+	keys := make([]string, 0, len(ids))
+	numbers := make(map[roll.Home]string, len(ids))
+	args = slices.Grow(args, 2*len(ids))
 	for _, text := range ids {
 		home, _ := roll.HomeOfSession(text)
 		if numbers[home] == "" {
-			keys = append(keys, g.part.sessions(home))
+			keys = append(keys, p.sessions(home))
 			numbers[home] = strconv.Itoa(len(keys))
 		}
 		id := uuid.MustParse(text)
 		args = append(args, numbers[home], string(id[:]))
 	}
-	return beatScript.on(keys, args...)
+	return s.on(keys, args...)
 }
 
 // held reads the sessions of a home, in one look, and whether they may have been

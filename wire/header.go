@@ -75,7 +75,7 @@ var headerRules = []struct {
 	}},
 	{HeaderTimestamp, func(h *Header, v string) bool {
 		h.Timestamp = v
-		return len(v) == 13 && every(v, digit)
+		return ValidTimestamp(v)
 	}},
 	{HeaderNonce, func(h *Header, v string) bool {
 		h.Nonce = v
@@ -116,6 +116,9 @@ func (h *Header) Time() time.Time {
 // FormatTimestamp returns t as x-timestamp has it, 13 digits for the years 2001
 // to 2286.
 func FormatTimestamp(t time.Time) string { return fmt.Sprintf("%013d", t.UnixMilli()) }
+
+// ValidTimestamp reports whether s is 13 decimal digits (spec 2).
+func ValidTimestamp(s string) bool { return len(s) == 13 && every(s, digit) }
 
 // ValidNonce reports whether s is exactly 32 of A-Za-z0-9 (spec 2).
 func ValidNonce(s string) bool {

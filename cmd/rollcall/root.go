@@ -50,6 +50,8 @@ operators run it with this command.
 To look at it:        rollcall sandbox
 To run it for real:   rollcall init --data DIR, then rollcall serve --data DIR
 To set it up:         rollcall branch, agent, game, member, gameserver
+To connect to it:     rollcall check, launch, online, logout, register
+A call step by step:  rollcall seal, open, sign
 To operate it:        rollcall session, kick, history, webhook, key, audit, request
 Its stores:           rollcall migrate, export, import, verify
 
@@ -66,6 +68,7 @@ line or the configuration is wrong, nothing was tried.`,
 	root.PersistentFlags().Bool("json", false, "print JSON, for scripts")
 	root.AddCommand(newServe(), newSandbox(), newInit(), newMigrate(), newExport(), newImport(), newVerify(), newVersion())
 	root.AddCommand(integratorCommands()...)
+	root.AddCommand(byHandCommands()...)
 	root.AddCommand(adminCommands()...)
 	usageArgs(root)
 	return root

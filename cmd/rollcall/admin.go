@@ -89,6 +89,8 @@ type verb[T any] struct {
 	before func(ctx context.Context, c *admin.Client, args []string) error
 	// body makes what is sent; nil: nothing.
 	body func(args []string) (any, error)
+	// keep takes away what is not to be shown; nil: nothing.
+	keep func(out *T) error
 	// show is for people; nil: fields of the answer, a line each; --json shows
 	// the answer as it is.
 	show func(w io.Writer, out T)
@@ -117,7 +119,10 @@ func (v verb[T]) command() *cobra.Command {
 			if err := c.Do(cmd.Context(), v.method, v.path(args), in, &out); err != nil {
 				return err
 			}
-			return v.print(cmd, out)
+			if v.keep != nil {
+				err = v.keep(&out)
+			}
+			return errors.Join(err, v.print(cmd, out))
 		},
 	}
 }

@@ -98,28 +98,47 @@ func limitFlags(f *pflag.FlagSet, limits *rollcall.SessionLimits, games *[]strin
 func newAgentCreate() *cobra.Command {
 	var in admin.AgentCreate
 	var signature, wallet, apiKeyFile, secretKeyFile string
+	var hand handOver
 	cmd := verb[admin.AgentCreated]{
 		use: "create AGENT --branch BRANCH", short: "Make an agent and its keys, which are shown this once", args: 1,
-		example: "  rollcall agent create myCasino --branch THB\n  rollcall agent create moved --branch THB --api-key-file k --secret-key-file s",
-		method:  http.MethodPost, path: to("agents"),
+		example: "  rollcall agent create myCasino --branch THB\n" +
+			"  rollcall agent create myCasino --branch THB --hand-over casino.json --base-url https://rollcall.example\n" +
+			"  rollcall agent create moved --branch THB --api-key-file k --secret-key-file s",
+		method: http.MethodPost, path: to("agents"),
 		body: func(args []string) (any, error) {
 			in.ID, in.Signature = args[0], rollcall.SignatureProfile(signature)
-			if err := in.Wallet.UnmarshalText([]byte(wallet)); err != nil {
+			err := hand.check()
+			if err != nil {
+				return nil, err
+			}
+			if err = in.Wallet.UnmarshalText([]byte(wallet)); err != nil {
 				return nil, fmt.Errorf("--wallet: %w: want transfer or seamless", err)
 			}
-			var err error
 			if in.APIKey, err = readSecret(apiKeyFile); err != nil {
 				return nil, err
 			}
 			in.SecretKey, err = readSecret(secretKeyFile)
 			return in, err
 		},
+		keep: func(out *admin.AgentCreated) error {
+			keys := AgentCredentials{AgentID: out.Agent.ID, APIKey: out.APIKey, Secret: out.SecretKey}
+			err := hand.write(Credentials{BaseURL: hand.baseURL, Agents: []AgentCredentials{keys}})
+			if hand.written {
+				out.APIKey, out.SecretKey = "", ""
+			}
+			return err
+		},
 		show: func(w io.Writer, out admin.AgentCreated) {
 			showAgent(w, out.Agent)
+			if hand.written {
+				fmt.Fprintf(w, "\nIts keys are in %s, for the integrator.\n", hand.file)
+				return
+			}
 			fmt.Fprintf(w, "\nFor the integrator, not shown again:\n  apiKey  %s\n  secret  %s\n", out.APIKey, out.SecretKey)
 		},
 	}.command()
 	f := cmd.Flags()
+	hand.flags(f)
 	f.StringVar(&in.BranchID, "branch", "", "`id` of the agent's branch (without one, its checks are answered 81)")
 	f.StringVar(&wallet, "wallet", "transfer", "transfer or seamless")
 	f.StringVar(&signature, "signature", "plain", "plain, or hmac: signed with the API key")

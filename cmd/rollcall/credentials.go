@@ -13,12 +13,12 @@ import (
 type Credentials struct {
 	// BaseURL is where /v2 begins, GameURL where /game/v1 does (often the same),
 	// AdminURL where /admin/v1 does.
-	BaseURL    string `json:"baseUrl"`
+	BaseURL    string `json:"baseUrl,omitempty"`
 	GameURL    string `json:"gameUrl,omitempty"`
-	AdminURL   string `json:"adminUrl"`
-	AdminToken string `json:"adminToken"`
+	AdminURL   string `json:"adminUrl,omitempty"`
+	AdminToken string `json:"adminToken,omitempty"`
 	// Agents may call /v2, GameServers /game/v1.
-	Agents      []AgentCredentials      `json:"agents"`
+	Agents      []AgentCredentials      `json:"agents,omitempty"`
 	GameServers []GameServerCredentials `json:"gameServers,omitempty"`
 }
 
@@ -32,7 +32,7 @@ type GameServerCredentials struct {
 // AgentCredentials are one agent's keys. Role says what the agent is there for
 // in the sandbox: primary, other, no-branch or blocked.
 type AgentCredentials struct {
-	Role    string `json:"role"`
+	Role    string `json:"role,omitempty"`
 	AgentID string `json:"agentId"`
 	APIKey  string `json:"apiKey"`
 	Secret  string `json:"secret"`

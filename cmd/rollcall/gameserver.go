@@ -65,19 +65,33 @@ func joinGames(codes []string) string {
 
 func newGameServerAdd() *cobra.Command {
 	var in admin.GameServerCreate
+	var hand handOver
 	cmd := verb[admin.GameServerCreated]{
 		use: "add ID", short: "Make a game server and its token, which is shown this once", args: 1,
 		example: "  rollcall gameserver add gs1\n  rollcall gameserver add slots --games VP_230001_1,VP_230002_1",
 		method:  http.MethodPost, path: to("game-servers"),
 		body: func(args []string) (any, error) {
 			in.ID = args[0]
-			return in, nil
+			return in, hand.check()
+		},
+		keep: func(out *admin.GameServerCreated) error {
+			keys := GameServerCredentials{ID: out.GameServer.ID, Token: out.Token}
+			err := hand.write(Credentials{GameURL: hand.baseURL, GameServers: []GameServerCredentials{keys}})
+			if hand.written {
+				out.Token = ""
+			}
+			return err
 		},
 		show: func(w io.Writer, out admin.GameServerCreated) {
 			showGameServer(w, out.GameServer)
+			if hand.written {
+				fmt.Fprintf(w, "\nIts token is in %s.\n", hand.file)
+				return
+			}
 			fmt.Fprintf(w, "\nFor the game server, not shown again:\n  token  %s\n", out.Token)
 		},
 	}.command()
+	hand.flags(cmd.Flags())
 	cmd.Flags().StringSliceVar(&in.Games, "games", nil, "`codes` of the games that it runs, with commas (default: all)")
 	return cmd
 }

@@ -495,6 +495,34 @@ func TestHMACProfile(t *testing.T) {
 	}
 }
 
+// Who reads one whole request of the plain profile signs it anew, without a key, as
+// docs/security.md says. Of the hmac profile it cannot.
+func TestWhatASignatureProves(t *testing.T) {
+	for profile, want := range map[rollcall.SignatureProfile]error{
+		rollcall.SignaturePlain: nil,
+		rollcall.SignatureHMAC:  rollcall.ErrAuthentication,
+	} {
+		w := newWorld(t)
+		c := w.call("one", `{"username":"player001"}`)
+		c.token, c.profile = w.token(t, "one"), profile
+		if _, err := w.service.ChangeAgent(t.Context(), "test", "one", func(a *rollcall.Agent) { a.Signature = profile }); err != nil {
+			t.Fatal(err)
+		}
+		read, cipherText := c.wire(t)
+		trail := roll.NewTrail(func() time.Time { return w.now })
+		for i, want := range []error{nil, rollcall.ErrAuthentication} {
+			if _, _, err := w.prove(t.Context(), read, cipherText, trail); !errors.Is(err, want) {
+				t.Errorf("%s: the request itself, time %d: got %v, want %v", profile, i+1, err, want)
+			}
+		}
+		read.Nonce = strings.Repeat("z", 32)
+		read.Sign(rollcall.SignaturePlain, nil, cipherText)
+		if _, _, err := w.prove(t.Context(), read, cipherText, trail); !errors.Is(err, want) {
+			t.Errorf("%s: signed anew by who has read it: got %v, want %v", profile, err, want)
+		}
+	}
+}
+
 func TestTrailTellsTheReason(t *testing.T) {
 	w := newWorld(t)
 	c := w.call("one", `{"username":"player001"}`)

@@ -43,6 +43,7 @@ var arrows = []arrow{
 	{place: "wire", ours: []string{"."}},
 	{place: "client", ours: []string{".", "wire"}, tests: []string{"rollcalltest"}},
 	{place: "conform", ours: []string{".", "wire", "client"}},
+	{place: "conform/vectors"},
 	{place: "internal/admin", ours: []string{".", "wire"}},
 	{place: "internal/vault"},
 	{place: "internal/webhook"},

@@ -15,11 +15,11 @@ import (
 	"github.com/rollcall-server/rollcall"
 )
 
-// readVectors reads a file of testdata into a T.
+// readVectors reads a file of vectors into a T.
 func readVectors[T any](t testing.TB, name string) T {
 	t.Helper()
 	var v T
-	text, err := os.ReadFile("testdata/" + name)
+	text, err := os.ReadFile("../conform/vectors/" + name)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -371,7 +371,7 @@ func TestBadPlaintexts(t *testing.T) {
 func TestRefusedCipherTexts(t *testing.T) {
 	t.Parallel()
 	_, c := startSandbox(t, t.TempDir())
-	text, err := os.ReadFile("../../wire/testdata/refused.json")
+	text, err := os.ReadFile("../../conform/vectors/refused.json")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/rollcall-server/rollcall/wire"
 )
@@ -130,7 +133,39 @@ func (c *checks) measure(ctx context.Context, kinds ...members) ([]turn, error) 
 			o.tell("round %d of %d: %-30s %6.0f requests/s, %5.1f µs CPU a request", round, o.rounds, turns[i].name, s.perSecond(), s.micros())
 		}
 	}
-	return turns, nil
+	return turns, c.profile(ctx, kinds[0])
+}
+
+// profile takes a CPU profile of the server while it is loaded with checks, if one
+// is asked for.
+func (c *checks) profile(ctx context.Context, kind members) error {
+	o := &c.n.o
+	if o.profile == "" {
+		return nil
+	}
+	var group errgroup.Group
+	taken := make(chan struct{})
+	group.Go(func() error {
+		defer close(taken)
+		text, err := c.n.get(ctx, "/debug/pprof/profile?seconds=5")
+		return errors.Join(err, os.WriteFile(o.profile, text, 0o600))
+	})
+	for {
+		select {
+		case <-taken:
+			return group.Wait()
+		default:
+		}
+		requests, err := kind.agent.signAll(o.requests, wire.PathSessionsCheck, func(i int) any {
+			return wire.MemberRequest{Username: kind.of(i)}
+		})
+		if err == nil {
+			_, err = load(ctx, c.n.process, job{address: c.n.address, requests: requests, conns: o.conns})
+		}
+		if err != nil {
+			return err
+		}
+	}
 }
 
 // report writes the turns, each with its ratio to the floor of its own time.

@@ -64,6 +64,7 @@ type options struct {
 	conns    int
 	core     int
 	floor    string
+	profile  string
 	progress io.Writer
 }
 
@@ -86,6 +87,7 @@ func main() {
 	flags.IntVar(&o.n, "n", 0, "`N` of what is measured; 0: as above")
 	flags.IntVar(&o.rounds, "rounds", 5, "how often each figure is taken, in turns, after one time that does not count")
 	flags.IntVar(&o.requests, "requests", 60000, "checks of one measurement")
+	flags.StringVar(&o.profile, "profile", "", "`file` for a CPU profile of checks, taken behind the rounds of what measures checks")
 	flags.IntVar(&o.conns, "conns", 64, "connections that checks are spread over")
 	flags.IntVar(&o.core, "core", 0, "the `core` that the servers run on; the load takes the others")
 	flags.StringVar(&o.floor, "floor", "", "be the floor, with the answer in this `file` (for bench itself)")

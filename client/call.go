@@ -25,11 +25,12 @@ const (
 	maxFault  = 64 << 10
 )
 
-var errBaseURL = fmt.Errorf("%w option BaseURL: want http:// or https://, a host and no query", rollcall.ErrInvalid)
+var errBaseURL = fmt.Errorf("%w option BaseURL: want http:// or https://, a host, and no user and no query", rollcall.ErrInvalid)
 
 func validBase(base string) bool {
 	u, err := url.Parse(base)
-	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && !strings.ContainsAny(base, "?#")
+	// A password in it would stand in every error.
+	return err == nil && u.User == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && !strings.ContainsAny(base, "?#")
 }
 
 // direct returns a copy of c that follows no redirect: net/http would take the
@@ -85,6 +86,9 @@ func RetryAfter(err error) time.Duration {
 	}
 	if fault, ok := errors.AsType[*wire.FaultError](err); ok {
 		return fault.RetryAfter
+	}
+	if none, ok := errors.AsType[*unanswered](err); ok {
+		return none.retryAfter
 	}
 	return 0
 }

@@ -1,20 +1,21 @@
 // Package client is for those who talk to Rollcall: a Client calls the v2 API
 // for an integrator (docs/protocol.md), a GameServer reports sessions and hears
 // events (docs/game-api.md). It imports the standard library, rollcall and wire
-// only.
+// only. docs/sdk.md is the guide to both.
+//
+// What goes over the wire has its form in package wire; this package names what
+// its users need of that, so that they import client, and rollcall for the
+// sentinel errors. Package rollcalltest has a true Rollcall for their tests.
 package client
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"crypto/rand"
-	"encoding/hex"
-	"encoding/json"
-	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/rollcall-server/rollcall"
@@ -29,267 +30,223 @@ type Options struct {
 	AgentID string
 	// APIKey is 64 lower-case hex digits, the key of AES-256-GCM.
 	APIKey string
+	// NextAPIKey is for a change of keys without an interruption: it is tried
+	// before APIKey from the beginning on, and APIKey serves as long as the service
+	// refuses it, which costs a call more every five minutes. When the service has
+	// retired APIKey, NextAPIKey takes its place here. Empty: no change is on.
+	NextAPIKey string
 	// SecretKey is what an access token is asked for with.
 	SecretKey string
 	// Signature is the profile that the agent is set to; empty: plain.
 	Signature rollcall.SignatureProfile
+	// Attempts is how often a call is made at the most, where it is safe to repeat
+	// it; 0: 3; 1: no call is repeated.
+	Attempts int
 	// HTTPClient does the calls; nil: one with a timeout of 10 s. No redirect is
 	// followed.
 	HTTPClient *http.Client
-	// Now is the clock; nil: time.Now.
+	// Now is the clock of timestamps and of the access token; nil: time.Now.
 	Now func() time.Time
-	// Trace, if set, is called after each call, for people who want to see the
-	// wire. The headers hold the access token.
+	// Sleep waits for d before a call is repeated, or until ctx ends, and returns
+	// what that ended with then; nil: by the machine's clock.
+	Sleep func(ctx context.Context, d time.Duration) error
+	// Log gets calls that are repeated, at level warn; changes of the key, at info;
+	// and fetches of the access token, at debug; nil: nothing is logged. It never
+	// gets a key, a secret or a token.
+	Log *slog.Logger
+	// Trace, if set, is called after each call that was answered, by several
+	// goroutines at once, for people who want to see the wire. The headers hold the
+	// access token.
 	Trace func(Exchange)
 }
 
-// An Exchange is one call as it went over the wire.
-type Exchange struct {
-	URL    string
-	Header http.Header
-	// Plaintext is what was sealed into Body.
-	Plaintext, Body []byte
-	Status          int
-	AnswerHeader    http.Header
-	Answer          []byte
-}
+const (
+	defaultAttempts = 3
+	// idleConns are how many connections a Client without a HTTPClient keeps: with
+	// net/http's two, many goroutines would open and close all the time.
+	idleConns = 64
+)
 
 // A Client calls for one agent. It is safe for concurrent use; goroutines share
 // one access token, which is fetched when it is first needed, again a minute
 // before it expires, and again when it is refused, as after a revocation.
 //
-// An answer with another code than 0 is a *wire.Error, in which errors.Is finds
-// the sentinel. Beside those that a method names, each may be
-// rollcall.ErrAuthentication, ErrAgentRefused, ErrDecryption, ErrParameters,
-// ErrTooManyRequests, ErrBranchNotConfigured or ErrInternal. What is no answer of
-// the service is another error, such as net/http's.
+// An answer with another code than 0 is an *Error, in which errors.Is finds the
+// sentinel, and which has the logUUID that the service's operator asks for. Beside
+// those that a method names, each may be rollcall.ErrAuthentication,
+// ErrAgentRefused, ErrDecryption, ErrParameters, ErrTooManyRequests,
+// ErrBranchNotConfigured or ErrInternal. What is no answer of the service is
+// another error, such as net/http's.
 //
-// A call that is refused for its number (ErrTooManyRequests) or for want of time
-// (ErrInternal with a RetryAfter) was not carried out. It is not repeated: RetryAfter
-// tells how long to wait before.
+// A call is repeated, with a nonce, timestamp and signature of its own, where no
+// answer came, where it was refused for its number (ErrTooManyRequests), and where
+// the service is unavailable (HTTP 503): after a pause that grows and is random in
+// part, and in any case what the service asks for. After any other answer nothing
+// is repeated. A wait that ctx would not outlive, or of more than 10 s, is not
+// begun: the error comes at once, and RetryAfter tells what the service asks for.
+// After several attempts the error is that of the last one.
 type Client struct {
 	base    string
 	agentID string
 	secret  string
-	key     *wire.APIKey
+	keys    *keyring
 	profile rollcall.SignatureProfile
+	again   repeater
 	http    *http.Client
 	now     func() time.Time
+	log     *slog.Logger
 	trace   func(Exchange)
 
-	fetching  chan struct{} // has an element while a token is looked at or fetched, so that one is
+	mu        sync.Mutex // guards what follows
 	token     string
 	refreshAt time.Time
+	fetching  *fetch // nil: nobody fetches a token
 }
 
-// New makes a Client; the error, a rollcall.ErrInvalid, says which option is wrong.
+// New makes a Client and calls nobody; the error, a rollcall.ErrInvalid, says which
+// option is wrong.
 func New(o Options) (*Client, error) {
-	key, err := wire.ParseAPIKey(o.APIKey)
+	o.Signature = cmp.Or(o.Signature, rollcall.SignaturePlain)
+	o.Attempts = cmp.Or(o.Attempts, defaultAttempts)
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	keys, err := newKeyring(&o)
 	if err != nil {
 		return nil, err
 	}
+	log := cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	c := &Client{
-		base: strings.TrimRight(o.BaseURL, "/"), agentID: o.AgentID, secret: o.SecretKey, key: key,
-		profile: o.Signature, http: direct(cmp.Or(o.HTTPClient, &http.Client{Timeout: callTimeout})), now: o.Now, trace: o.Trace,
-		fetching: make(chan struct{}, 1),
+		base: strings.TrimRight(o.BaseURL, "/"), agentID: o.AgentID, secret: o.SecretKey, keys: keys, profile: o.Signature,
+		again: repeater{o.Attempts, o.Sleep, log}, now: o.Now, log: log, trace: o.Trace,
 	}
-	if c.profile == "" {
-		c.profile = rollcall.SignaturePlain
+	if o.HTTPClient == nil {
+		o.HTTPClient = &http.Client{Timeout: callTimeout, Transport: newTransport()}
 	}
+	c.http = direct(o.HTTPClient)
 	if c.now == nil {
 		c.now = time.Now
 	}
-	switch {
-	case !validBase(o.BaseURL):
-		return nil, errBaseURL
-	case !rollcall.ValidID(c.agentID):
-		return nil, fmt.Errorf("%w option AgentID: want 1 to 64 of A-Za-z0-9_.-", rollcall.ErrInvalid)
-	case !c.profile.Valid():
-		return nil, fmt.Errorf("%w option Signature: want plain or hmac", rollcall.ErrInvalid)
+	if c.again.sleep == nil {
+		c.again.sleep = pause
 	}
 	return c, nil
 }
 
-// CheckSessions returns the member's active sessions, oldest first, and an empty
-// slice where there is none (spec 6). It may be rollcall.ErrMemberNotFound.
-func (c *Client) CheckSessions(ctx context.Context, username string) ([]wire.Session, error) {
-	sessions := []wire.Session{}
-	if err := c.call(ctx, wire.PathSessionsCheck, wire.MemberRequest{Username: username}, &sessions); err != nil {
-		return nil, err
+func (o *Options) check() error {
+	switch {
+	case !validBase(o.BaseURL):
+		return errBaseURL
+	case !rollcall.ValidID(o.AgentID):
+		return fmt.Errorf("%w option AgentID: want 1 to 64 of A-Za-z0-9_.-", rollcall.ErrInvalid)
+	case o.SecretKey == "":
+		return fmt.Errorf("%w option SecretKey: it is empty", rollcall.ErrInvalid)
+	case !o.Signature.Valid():
+		return fmt.Errorf("%w option Signature: want plain or hmac", rollcall.ErrInvalid)
+	case o.Attempts < 1:
+		return errAttempts
 	}
-	if sessions == nil { // data was null
-		sessions = []wire.Session{}
+	return nil
+}
+
+var errAttempts = fmt.Errorf("%w option Attempts: want 0 or more", rollcall.ErrInvalid)
+
+// newTransport is the default one, with more connections; nil, which is the
+// default one, where somebody has put another sort in its place.
+func newTransport() http.RoundTripper {
+	usual, ok := http.DefaultTransport.(*http.Transport)
+	if !ok {
+		return nil
 	}
-	return sessions, nil
+	own := usual.Clone()
+	own.MaxIdleConnsPerHost = idleConns
+	return own
+}
+
+// Sessions are what CheckSessions has found.
+type Sessions struct {
+	// Active are the member's active sessions, oldest first; never nil.
+	Active []Session
+	// Partial says that some may be missing: the service has lost sessions, and game
+	// servers are telling it of theirs again, which takes a lease at the most, 90 s
+	// unless set otherwise. Until then an empty Active does not mean that the member
+	// plays nothing.
+	Partial bool
+	// LogUUID names the call to the service's operator.
+	LogUUID string
+}
+
+// CheckSessions returns the member's active sessions (spec 6). Look at Partial
+// before you conclude from a session that is not there. It may be
+// rollcall.ErrMemberNotFound.
+func (c *Client) CheckSessions(ctx context.Context, username string) (Sessions, error) {
+	s := Sessions{Active: []Session{}}
+	a, err := c.call(ctx, wire.PathSessionsCheck, wire.MemberRequest{Username: username}, &s.Active)
+	if err != nil {
+		return Sessions{}, err
+	}
+	if s.Active == nil { // data was null
+		s.Active = []Session{}
+	}
+	s.Partial, s.LogUUID = a.partial, a.logUUID
+	return s, nil
 }
 
 // CreateMember makes a member; an empty siteID is none (spec 7.1). It may be
 // rollcall.ErrMemberExists.
+//
+// It is repeated only where it surely was not carried out: refused for its number,
+// or no connection came about. After another error without an answer nobody knows:
+// call it again, and take ErrMemberExists then for what it is, a member that was
+// made by this call, or before it.
 func (c *Client) CreateMember(ctx context.Context, username, siteID string) error {
-	return c.call(ctx, wire.PathMembers, wire.MemberCreateRequest{Username: username, SiteID: siteID}, nil)
+	return c.callOnce(ctx, wire.PathMembers, wire.MemberCreateRequest{Username: username, SiteID: siteID})
 }
 
 // OpenGame launches a game and returns the URL to send the member to, which is
 // good once and for 5 minutes (spec 7.2). It may be rollcall.ErrGameNotFound,
 // ErrMemberNotFound, ErrMemberSuspended, ErrSiteMismatch or ErrGameRestricted.
-func (c *Client) OpenGame(ctx context.Context, r wire.OpenGameRequest) (wire.OpenGameResponse, error) {
-	var data wire.OpenGameResponse
-	if err := c.call(ctx, wire.PathOpenGame, r, &data); err != nil {
-		return wire.OpenGameResponse{}, err
+// Repeated after an answer that got lost, it launches twice, and the first launch,
+// which nobody has the URL of, does nothing.
+func (c *Client) OpenGame(ctx context.Context, r OpenGameRequest) (OpenGameResponse, error) {
+	var data OpenGameResponse
+	if _, err := c.call(ctx, wire.PathOpenGame, r, &data); err != nil {
+		return OpenGameResponse{}, err
 	}
 	if data.GameLaunchURL == "" {
-		return wire.OpenGameResponse{}, fmt.Errorf("%w answer: no gameLaunchUrl", rollcall.ErrInvalid)
+		return OpenGameResponse{}, fmt.Errorf("%w answer: no gameLaunchUrl", rollcall.ErrInvalid)
 	}
 	return data, nil
 }
 
-// Online returns the agent's members that are online, at most 30 s old (spec 7.3);
-// its UserList is never nil.
-func (c *Client) Online(ctx context.Context) (wire.OnlineResponse, error) {
+// Online are what Client.Online has found.
+type Online struct {
+	// Usernames are sorted, each member's once; never nil.
+	Usernames []string
+	// Partial says that some may be missing, as that of Sessions.
+	Partial bool
+	// LogUUID names the call to the service's operator.
+	LogUUID string
+}
+
+// Online returns the agent's members that are online, at most 30 s old (spec 7.3).
+// Look at Partial before you conclude from one that is not there.
+func (c *Client) Online(ctx context.Context) (Online, error) {
 	var data wire.OnlineResponse
-	if err := c.call(ctx, wire.PathMembersOnline, wire.OnlineRequest{}, &data); err != nil {
-		return wire.OnlineResponse{}, err
+	a, err := c.call(ctx, wire.PathMembersOnline, wire.OnlineRequest{}, &data)
+	if err != nil {
+		return Online{}, err
 	}
 	if data.UserList == nil {
 		data.UserList = []string{}
 	}
-	return data, nil
+	return Online{Usernames: data.UserList, Partial: a.partial, LogUUID: a.logUUID}, nil
 }
 
 // KickMember ends all the member's sessions and voids its launches; nil also where
-// there was none (spec 7.4). It may be rollcall.ErrMemberNotFound.
+// there was none (spec 7.4). It may be rollcall.ErrMemberNotFound. Repeated after
+// an answer that got lost, it also ends what has begun in between.
 func (c *Client) KickMember(ctx context.Context, username string) error {
-	return c.call(ctx, wire.PathSessionsLogout, wire.MemberRequest{Username: username}, nil)
-}
-
-// call does one call with an access token. Where one that was fetched before is
-// refused, it does the call, of which nothing was carried out, again with another.
-func (c *Client) call(ctx context.Context, path string, request, data any) error {
-	token, fetched, err := c.accessToken(ctx, "")
-	if err != nil {
-		return err
-	}
-	err = c.exchange(ctx, path, token, request, data)
-	if fetched || !errors.Is(err, rollcall.ErrAuthentication) {
-		return err
-	}
-	if token, _, err = c.accessToken(ctx, token); err != nil {
-		return err
-	}
-	return c.exchange(ctx, path, token, request, data)
-}
-
-// accessToken returns a token that is good for another minute and is not refused,
-// and whether it has fetched it now.
-func (c *Client) accessToken(ctx context.Context, refused string) (token string, fetched bool, err error) {
-	select {
-	case c.fetching <- struct{}{}:
-		defer func() { <-c.fetching }()
-	case <-ctx.Done(): // while another goroutine fetches
-		return "", false, fmt.Errorf("access token: %w", ctx.Err())
-	}
-	if c.token != "" && c.token != refused && c.now().Before(c.refreshAt) {
-		return c.token, false, nil
-	}
-	asked := c.now()
-	var auth wire.AuthResponse
-	request := wire.AuthRequest{AgentID: c.agentID, Secret: c.secret}
-	if err := c.exchange(ctx, wire.PathAuth, "", request, &auth); err != nil {
-		return "", false, fmt.Errorf("access token: %w", err)
-	}
-	if auth.AccessToken == "" {
-		return "", false, fmt.Errorf("access token: %w answer: none in it", rollcall.ErrInvalid)
-	}
-	lifetime := time.Duration(auth.ExpiresIn) * time.Second
-	c.token, c.refreshAt = auth.AccessToken, asked.Add(lifetime-time.Minute)
-	return c.token, true, nil
-}
-
-// exchange seals and signs request, sends it and reads the answer's data.
-func (c *Client) exchange(ctx context.Context, path, token string, request, data any) error {
-	plaintext, err := json.Marshal(request)
-	if err != nil {
-		return err
-	}
-	cipherText := c.key.Seal(plaintext)
-	body, err := json.Marshal(wire.Request{CipherText: cipherText})
-	if err != nil {
-		return err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base+path, bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	c.sign(req.Header, token, cipherText)
-	x := Exchange{URL: req.URL.String(), Header: req.Header, Plaintext: plaintext, Body: body}
-	if err := c.send(req, &x); err != nil {
-		return fmt.Errorf("POST %s: %w", x.URL, err)
-	}
-	return readAnswer(&x, data)
-}
-
-func (c *Client) sign(to http.Header, token, cipherText string) {
-	head := wire.Header{
-		AccessToken: token,
-		AgentID:     c.agentID,
-		Timestamp:   wire.FormatTimestamp(c.now()),
-		Nonce:       newNonce(),
-	}
-	head.Sign(c.profile, c.key, cipherText)
-	head.Set(to)
-	to.Set("Content-Type", "application/json")
-}
-
-// newNonce returns 32 random hex digits.
-func newNonce() string {
-	var raw [16]byte
-	rand.Read(raw[:])
-	return hex.EncodeToString(raw[:])
-}
-
-func (c *Client) send(req *http.Request, x *Exchange) error {
-	res, err := c.http.Do(req)
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close()
-	x.Status, x.AnswerHeader = res.StatusCode, res.Header
-	if x.Answer, err = readBody(res.Body); err != nil {
-		return err
-	}
-	if c.trace != nil {
-		c.trace(*x)
-	}
-	return nil
-}
-
-// readAnswer reads the answer's data into what data points to; nil: it has none.
-func readAnswer(x *Exchange, data any) error {
-	reply, err := wire.ParseReply(x.Answer)
-	if err != nil {
-		return fmt.Errorf("POST %s: HTTP status %d: %w", x.URL, x.Status, err)
-	}
-	reply.Message, reply.LogUUID = clip(reply.Message), clip(reply.LogUUID)
-	if err := reply.Err(); err != nil {
-		if answer, ok := errors.AsType[*wire.Error](err); ok {
-			answer.RetryAfter = retryAfter(x.AnswerHeader)
-		}
-		return err
-	}
-	if data == nil {
-		return nil
-	}
-	if err := json.Unmarshal(reply.Data, data); err != nil {
-		return fmt.Errorf("POST %s: data of the answer: %w", x.URL, err)
-	}
-	return nil
-}
-
-// clip returns what of a text goes into an error.
-func clip(text string) string {
-	const most = 1000
-	if len(text) <= most {
-		return text
-	}
-	return strings.ToValidUTF8(text[:most], "") + "…"
+	_, err := c.call(ctx, wire.PathSessionsLogout, wire.MemberRequest{Username: username}, nil)
+	return err
 }

@@ -33,12 +33,20 @@ type v2Service struct {
 	before func(w http.ResponseWriter, r *http.Request) bool // true: it has answered
 }
 
-func newV2(t *testing.T) (*v2Service, *Client) {
+// newV2 makes one, and a Client that calls it and takes no time for its waits.
+func newV2(t *testing.T, change ...func(*Options)) (*v2Service, *Client) {
 	key, text := wire.NewAPIKey()
 	s := &v2Service{t: t, key: key}
 	web := httptest.NewServer(s)
 	t.Cleanup(web.Close)
-	c, err := New(Options{BaseURL: web.URL + "/", AgentID: "a1", APIKey: text, SecretKey: "secret"})
+	o := Options{
+		BaseURL: web.URL + "/", AgentID: "a1", APIKey: text, SecretKey: "secret",
+		Sleep: func(context.Context, time.Duration) error { return nil },
+	}
+	for _, c := range change {
+		c(&o)
+	}
+	c, err := New(o)
 	must(t, err)
 	return s, c
 }
@@ -124,12 +132,12 @@ func TestClientCalls(t *testing.T) {
 		},
 		{
 			"online", `{"userList":["a","b"],"counts":2}`,
-			wire.OnlineResponse{UserList: []string{"a", "b"}, Counts: 2},
+			Online{Usernames: []string{"a", "b"}, LogUUID: "u1"},
 			`/v2/members/online {}`, &wire.OnlineRequest{},
 		},
-		{"online", `{"userList":null,"counts":0}`, wire.OnlineResponse{UserList: []string{}}, `/v2/members/online {}`, &wire.OnlineRequest{}},
+		{"online", `{"userList":null,"counts":0}`, Online{Usernames: []string{}, LogUUID: "u1"}, `/v2/members/online {}`, &wire.OnlineRequest{}},
 		{"kick", "", nil, `/v2/members/sessions/logout {"username":"player001"}`, &wire.MemberRequest{}},
-		{"check", "null", []wire.Session{}, `/v2/members/sessions/check {"username":"player001"}`, &wire.MemberRequest{}},
+		{"check", "null", Sessions{Active: []Session{}, LogUUID: "u1"}, `/v2/members/sessions/check {"username":"player001"}`, &wire.MemberRequest{}},
 	} {
 		s.data = row.data
 		got, err := call(t.Context(), c, row.name)
@@ -264,11 +272,34 @@ func TestClientOfBrokenService(t *testing.T) {
 	}
 }
 
+// An answer that may lack sessions says so.
+func TestClientSaysPartial(t *testing.T) {
+	s, c := newV2(t)
+	for _, row := range []struct {
+		header string
+		want   bool
+	}{{"true", true}, {"", false}, {"false", false}} {
+		s.before = func(w http.ResponseWriter, _ *http.Request) bool {
+			w.Header().Set(wire.HeaderPartial, row.header)
+			return false
+		}
+		s.data = "[]"
+		sessions, err := c.CheckSessions(t.Context(), "player001")
+		must(t, err)
+		s.data = `{"userList":[],"counts":0}`
+		online, err := c.Online(t.Context())
+		must(t, err)
+		if sessions.Partial != row.want || online.Partial != row.want {
+			t.Errorf("%q: got %v and %v, want %v", row.header, sessions.Partial, online.Partial, row.want)
+		}
+	}
+}
+
 func TestNewRefusesBaseURL(t *testing.T) {
 	_, key := wire.NewAPIKey()
-	for _, base := range []string{"", "rollcall.example.com", "ftp://rollcall.example.com", "https://", "https://:443", "https://a.example.com/?b", "https://a.example.com/#b"} {
+	for _, base := range []string{"", "rollcall.example.com", "ftp://rollcall.example.com", "https://", "https://:443", "https://a.example.com/?b", "https://a.example.com/#b", "https://u:p4ss@a.example.com"} {
 		_, err := New(Options{BaseURL: base, AgentID: "a1", APIKey: key, SecretKey: "s"})
-		if !errors.Is(err, rollcall.ErrInvalid) || !strings.Contains(err.Error(), "BaseURL") {
+		if !errors.Is(err, rollcall.ErrInvalid) || !strings.Contains(err.Error(), "BaseURL") || strings.Contains(err.Error(), "p4ss") {
 			t.Errorf("%q: got %v, want ErrInvalid", base, err)
 		}
 	}

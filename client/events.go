@@ -152,7 +152,7 @@ func (g *GameServer) keepListening(ctx context.Context) error {
 			wait = 0
 		}
 		g.warn(ctx, "event stream", err)
-		sleep(ctx, wait.after(err))
+		_ = pause(ctx, wait.after(err))
 	}
 	return nil
 }

@@ -33,6 +33,10 @@ type GameServerOptions struct {
 	// BootID names this run of the game server, another for each: 1–64 of
 	// A-Za-z0-9_.-; empty: a random UUID.
 	BootID string
+	// Attempts is how often a Start is made at the most, where no answer comes or the
+	// service asks to come again; 0: 3; 1: it is not repeated. What else fails, Run
+	// does again by itself.
+	Attempts int
 	// HTTPClient does the calls, each within 10 s; nil: one with the default
 	// transport. Its Timeout does not bound the event stream, and its
 	// CheckRedirect is not asked: no redirect is followed.
@@ -65,6 +69,7 @@ type GameServer struct {
 	onEvent             func(context.Context, rollcall.Event) error
 	onLost              func(rollcall.Session, string)
 	log                 *slog.Logger
+	again               repeater
 
 	running sync.Mutex    // held by Run
 	beating sync.Mutex    // held by a beat, so that one is at a time
@@ -92,7 +97,7 @@ type notice struct{ epoch, id string }
 // NewGameServer makes a GameServer and calls nobody; the error, a
 // rollcall.ErrInvalid, says which option is wrong.
 func NewGameServer(o GameServerOptions) (*GameServer, error) {
-	o.BootID = cmp.Or(o.BootID, newUUID())
+	o.BootID, o.Attempts = cmp.Or(o.BootID, newUUID()), cmp.Or(o.Attempts, defaultAttempts)
 	if err := o.check(); err != nil {
 		return nil, err
 	}
@@ -104,6 +109,7 @@ func NewGameServer(o GameServerOptions) (*GameServer, error) {
 		held: map[string]heldSession{}, ended: map[string]wire.SessionEnd{},
 		unacked: map[string]struct{}{}, told: map[notice]struct{}{}, restart: func(error) {},
 	}
+	g.again = repeater{o.Attempts, pause, g.log}
 	stream := *g.calls
 	stream.Timeout = 0
 	g.streams = &stream
@@ -121,6 +127,8 @@ func (o *GameServerOptions) check() error {
 		return fmt.Errorf("%w option Token: want visible ASCII", rollcall.ErrInvalid)
 	case !rollcall.ValidID(o.BootID):
 		return fmt.Errorf("%w option BootID: want 1 to 64 of A-Za-z0-9_.-", rollcall.ErrInvalid)
+	case o.Attempts < 1:
+		return errAttempts
 	}
 	return nil
 }
@@ -165,14 +173,18 @@ func (g *GameServer) adopt(epoch, cursor string) {
 }
 
 // Start begins the session of a launch token and holds it: Heartbeat and Run
-// renew it until it ends. Repeated, it returns the same session. It is
-// rollcall.ErrStaleBoot after another process's Boot, and may be ErrLaunchUnknown, ErrLaunchUsed,
+// renew it until it ends. Repeated, it returns the same session, so it repeats
+// itself where an answer got lost. It is rollcall.ErrStaleBoot after another process's Boot, and may be ErrLaunchUnknown, ErrLaunchUsed,
 // ErrLaunchExpired, ErrLaunchVoided, ErrGameNotRun, ErrDraining, ErrSessionLimit,
 // ErrMemberSuspended or ErrAgentRefused.
 func (g *GameServer) Start(ctx context.Context, launchToken string) (rollcall.Session, error) {
 	var a wire.StartResponse
 	r := wire.StartRequest{BootID: g.bootID, LaunchToken: launchToken}
-	if err := g.post(ctx, wire.PathGameSessions, r, &a); err != nil {
+	err := g.again.do(ctx, wire.PathGameSessions, func() (bool, error) {
+		err := g.post(ctx, wire.PathGameSessions, r, &a)
+		return passingFault(err), err
+	})
+	if err != nil {
 		return rollcall.Session{}, err
 	}
 	if !validSessionID(a.Session.ID) { // heartbeats with it would be refused as a whole

@@ -171,7 +171,7 @@ func (g *GameServer) keepBeating(ctx context.Context, aside *sync.WaitGroup) err
 		}
 		g.warn(ctx, "heartbeat", err)
 		if err != nil {
-			sleep(ctx, min(wait.after(err), g.interval()))
+			_ = pause(ctx, min(wait.after(err), g.interval()))
 			continue
 		}
 		wait = 0

@@ -4,16 +4,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"sync"
-	"time"
 
 	"github.com/rollcall-server/rollcall"
-)
-
-const (
-	minBackoff = 100 * time.Millisecond // before the first repetition
-	maxBackoff = 10 * time.Second
 )
 
 // Run boots, renews the sessions that are held, and hears events, until ctx ends;
@@ -52,7 +45,7 @@ func (g *GameServer) keepBooting(ctx context.Context) error {
 			return err
 		}
 		g.warn(ctx, "boot", err)
-		sleep(ctx, wait.after(err))
+		_ = pause(ctx, wait.after(err)) // the loop looks at ctx itself
 	}
 	return nil
 }
@@ -61,30 +54,4 @@ func (g *GameServer) warn(ctx context.Context, what string, err error) {
 	if err != nil && ctx.Err() == nil {
 		g.log.WarnContext(ctx, "game server goes on", slog.String("after", what), slog.Any("error", err))
 	}
-}
-
-// sleep waits for d, or until ctx ends.
-func sleep(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
-}
-
-// A backoff counts failures in a row.
-type backoff int
-
-// after is next, and no less than what err asks for.
-func (b *backoff) after(err error) time.Duration { return max(b.next(), RetryAfter(err)) }
-
-// next returns how long to wait after one more, somewhere in the upper half of
-// what doubles each time.
-func (b *backoff) next() time.Duration {
-	d := min(minBackoff<<*b, maxBackoff)
-	if d < maxBackoff {
-		*b++
-	}
-	return d - rand.N(d/2) //nolint:gosec // jitter is no secret
 }

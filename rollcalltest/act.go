@@ -119,20 +119,17 @@ func (s *Server) change(change func(*rollcall.Agent)) {
 	s.must("agent", err)
 }
 
-// AddAPIKey gives the Agent a second API key, which works beside the first, and
-// returns it.
-func (s *Server) AddAPIKey() string {
+// AddAPIKey gives the Agent its NextAPIKey, which works beside the other.
+func (s *Server) AddAPIKey() {
 	s.t.Helper()
-	info, text, err := s.generation().service.AddKey(context.Background(), actor, s.Agent.ID, roll.KindAPIKey, "")
+	info, _, err := s.generation().service.AddKey(context.Background(), actor, s.Agent.ID, roll.KindAPIKey, s.Agent.NextAPIKey)
 	s.must("add API key", err)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.keys[text] = info.ID
-	return text
+	s.keys[s.Agent.NextAPIKey] = info.ID
 }
 
-// RetireAPIKey takes one of two API keys away: the Agent's first one, or one of
-// AddAPIKey.
+// RetireAPIKey takes one of two API keys away, the Agent's APIKey or NextAPIKey.
 func (s *Server) RetireAPIKey(key string) {
 	s.t.Helper()
 	s.mu.RLock()

@@ -20,7 +20,10 @@ func (s *Server) fill() {
 	ctx, service := context.Background(), s.now.service
 	_, err := service.CreateBranch(ctx, actor, rollcall.Branch{ID: "THB", Currency: "THB", BrandCurrency: "THB"})
 	s.must("branch", err)
-	s.Agent = Agent{ID: "integrator1", APIKey: repeated("0123456789abcdef", 64), SecretKey: repeated("secret-of-integrator1-", 44)}
+	s.Agent = Agent{
+		ID: "integrator1", APIKey: repeated("0123456789abcdef", 64), NextAPIKey: repeated("fedcba9876543210", 64),
+		SecretKey: repeated("secret-of-integrator1-", 44),
+	}
 	agent, _, err := service.CreateAgent(ctx, actor, rollcall.Agent{
 		ID: s.Agent.ID, BranchID: "THB", Signature: s.profile, Wallet: rollcall.WalletSeamless,
 	}, roll.NewKeys{APIKey: s.Agent.APIKey, SecretKey: s.Agent.SecretKey})
@@ -47,13 +50,14 @@ func (s *Server) fill() {
 }
 
 // ClientOptions are those of a client of the Agent, by the keys that it has at the
-// beginning and the signature that it has now.
+// beginning and the signature that it has now. Its waits move the clock on instead
+// of taking time.
 func (s *Server) ClientOptions() client.Options {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return client.Options{
 		BaseURL: s.URL, AgentID: s.Agent.ID, APIKey: s.Agent.APIKey, SecretKey: s.Agent.SecretKey, Signature: s.profile,
-		Now: s.Now,
+		Now: s.Now, Sleep: s.sleep,
 	}
 }
 

@@ -1,6 +1,7 @@
 package rollcalltest
 
 import (
+	"context"
 	"sync"
 	"time"
 )
@@ -38,4 +39,13 @@ func (s *Server) SetNow(t time.Time) {
 	s.clock.mu.Lock()
 	defer s.clock.mu.Unlock()
 	s.clock.at = t
+}
+
+// sleep moves the clock on instead of waiting.
+func (s *Server) sleep(ctx context.Context, d time.Duration) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.clock.advance(d)
+	return nil
 }

@@ -15,7 +15,7 @@ func Example() {
 
 	show := func(when string) {
 		sessions, err := s.Client().CheckSessions(context.Background(), "player001")
-		fmt.Println(when, len(sessions), err)
+		fmt.Println(when, len(sessions.Active), err)
 	}
 	s.Seat("player001", "VP_230001_1")
 	show("seated:")

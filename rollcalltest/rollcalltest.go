@@ -42,8 +42,8 @@ type T interface {
 	Fatal(args ...any)
 }
 
-// An Agent is who calls the v2 API.
-type Agent struct{ ID, APIKey, SecretKey string }
+// An Agent is who calls the v2 API. NextAPIKey is the key that AddAPIKey adds.
+type Agent struct{ ID, APIKey, NextAPIKey, SecretKey string }
 
 // A GameServer is who reports sessions.
 type GameServer struct{ ID, Token string }

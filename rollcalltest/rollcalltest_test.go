@@ -42,8 +42,8 @@ func wantSessions(t *testing.T, c *client.Client, n int) {
 	t.Helper()
 	sessions, err := c.CheckSessions(t.Context(), player)
 	must(t, err)
-	if len(sessions) != n {
-		t.Errorf("got %d sessions, want %d: %+v", len(sessions), n, sessions)
+	if len(sessions.Active) != n {
+		t.Errorf("got %d sessions, want %d: %+v", len(sessions.Active), n, sessions)
 	}
 }
 
@@ -160,7 +160,8 @@ func TestProfileAndKeys(t *testing.T) {
 
 	s.SetSignature(rollcall.SignaturePlain)
 	o := s.ClientOptions()
-	o.APIKey = s.AddAPIKey()
+	s.AddAPIKey()
+	o.APIKey = s.Agent.NextAPIKey
 	next, err := client.New(o)
 	must(t, err)
 	wantSessions(t, next, 0)
@@ -210,16 +211,25 @@ func TestRefusals(t *testing.T) {
 		{"unavailable", func() { s.Unavailable(1) }, http.StatusServiceUnavailable, rollcall.ErrInternal},
 		{"rate", func() { s.LimitRate(1, 1); _ = s.Client().KickMember(t.Context(), player) }, http.StatusTooManyRequests, rollcall.ErrTooManyRequests},
 	} {
-		c := s.Client()
+		o := s.ClientOptions()
+		o.Attempts = 1
+		c, err := client.New(o)
+		must(t, err)
 		got := refusals(s, row.status)
 		row.refuse()
-		err := c.KickMember(t.Context(), player)
+		err = c.KickMember(t.Context(), player)
 		wantErr(t, err, row.want)
 		if got.Load() != 1 || client.RetryAfter(err) != time.Second {
 			t.Errorf("%s: got %d refusals with Retry-After, want 1; %s", row.name, got.Load(), client.RetryAfter(err))
 		}
 		s.Advance(time.Second)
 		must(t, c.KickMember(t.Context(), player))
+		row.refuse()
+		before := s.Now()
+		must(t, s.Client().KickMember(t.Context(), player)) // which waits, by this clock
+		if waited := s.Now().Sub(before); waited < time.Second || waited > 2*time.Second {
+			t.Errorf("%s: the clock went on by %s, want 1 s", row.name, waited)
+		}
 		s.LimitRate(0, 0)
 	}
 }
@@ -265,25 +275,28 @@ func TestGameServer(t *testing.T) {
 func TestPartial(t *testing.T) {
 	t.Parallel()
 	s := rollcalltest.New(t)
-	var partial bool
-	o := s.ClientOptions()
-	o.Trace = func(x client.Exchange) { partial = x.AnswerHeader.Get(wire.HeaderPartial) == "true" }
-	c, err := client.New(o)
-	must(t, err)
+	c := s.Client()
 	s.Seat(player, game)
 	for _, step := range []struct {
-		before            func()
-		sessions, partial int
+		before   func()
+		sessions int
+		partial  bool
 	}{
-		{func() {}, 1, 0},
-		{s.LoseSessions, 0, 1},
-		{func() { s.Seat(player, game) }, 1, 1},
-		{func() { s.Advance(91 * time.Second) }, 0, 0},
+		{func() {}, 1, false},
+		{s.LoseSessions, 0, true},
+		{func() { s.Seat(player, game) }, 1, true},
+		{func() { s.Advance(91 * time.Second) }, 0, false},
 	} {
 		step.before()
-		wantSessions(t, c, step.sessions)
-		if partial != (step.partial == 1) {
-			t.Errorf("partial is %v, want %d", partial, step.partial)
+		sessions, err := c.CheckSessions(t.Context(), player)
+		must(t, err)
+		online, err := c.Online(t.Context())
+		must(t, err)
+		if len(sessions.Active) != step.sessions || len(online.Usernames) != step.sessions {
+			t.Errorf("got %+v and %+v, want %d", sessions, online, step.sessions)
+		}
+		if sessions.Partial != step.partial || online.Partial != step.partial {
+			t.Errorf("partial is %v and %v, want %v", sessions.Partial, online.Partial, step.partial)
 		}
 	}
 }

@@ -84,6 +84,8 @@ type Error struct {
 	Message string
 	// LogUUID is what the service's operator needs to find the request.
 	LogUUID string
+	// Status is the HTTP status that the answer came with; 0: nobody has said.
+	Status int
 	// RetryAfter is when the service wants to be asked again, after HTTP 429 and
 	// 503; 0: it did not say.
 	RetryAfter time.Duration

@@ -55,7 +55,7 @@ func (c *chaos) block(id string) (last time.Duration) {
 	known := make(chan struct{}, len(c.fleet.nodes))
 	out := make(chan struct{}, len(c.fleet.nodes))
 	for _, n := range c.fleet.nodes {
-		caller, err := client.New(client.Options{BaseURL: n.at.Load().v2, AgentID: id, APIKey: made.APIKey, SecretKey: made.SecretKey})
+		caller, err := client.New(client.Options{BaseURL: n.at.Load().v2, AgentID: id, APIKey: made.APIKey, SecretKey: made.SecretKey, Attempts: 1})
 		if err != nil {
 			c.Fatal(err)
 		}

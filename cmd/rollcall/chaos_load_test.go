@@ -191,39 +191,31 @@ func (c *chaos) check() {
 type chaosChecker struct {
 	c    *chaos
 	with *client.Client
-	last client.Exchange
 }
 
 func (c *chaos) checker() *chaosChecker {
-	k := &chaosChecker{c: c}
-	k.with = c.client(func(x client.Exchange) {
-		k.last = x
-		c.replays.keep(x)
-	})
-	return k
+	return &chaosChecker{c: c, with: c.client(c.replays.keep)}
 }
 
 // check returns the IPs of a member's sessions.
 func (k *chaosChecker) check(ctx context.Context, member string) ([]string, error) {
 	begun := time.Now()
-	k.last = client.Exchange{}
 	sessions, err := k.with.CheckSessions(ctx, member)
-	partial := k.last.AnswerHeader.Get(wire.HeaderPartial) == "true"
 	kind, allowed := kindOf(err)
 	if k.c.life.Err() != nil {
 		return nil, err
 	}
-	k.c.tally.checked(kind, partial)
+	k.c.tally.checked(kind, sessions.Partial)
 	if !allowed {
 		k.c.book.note("check refused", "%s: %v", member, err)
 	}
 	if err != nil {
 		return nil, err
 	}
-	ips := make([]string, len(sessions))
-	for i := range sessions {
-		ips[i] = sessions[i].Info.IPAddress
+	ips := make([]string, len(sessions.Active))
+	for i := range sessions.Active {
+		ips[i] = sessions.Active[i].Info.IPAddress
 	}
-	k.c.book.checked(member, ips, partial, begun, time.Now())
+	k.c.book.checked(member, ips, sessions.Partial, begun, time.Now())
 	return ips, nil
 }

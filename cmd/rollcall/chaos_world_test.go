@@ -194,10 +194,11 @@ func (c *chaos) addServer(name, token string) {
 	})
 }
 
-// client makes an integrator's client.
+// client makes an integrator's client, which repeats nothing by itself: each failure
+// is counted.
 func (c *chaos) client(trace func(client.Exchange)) *client.Client {
 	made, err := client.New(client.Options{
-		BaseURL: fleetV2, AgentID: c.creds.AgentID, APIKey: c.creds.APIKey, SecretKey: c.creds.Secret, HTTPClient: c.fleet.client(), Trace: trace,
+		BaseURL: fleetV2, AgentID: c.creds.AgentID, APIKey: c.creds.APIKey, SecretKey: c.creds.Secret, Attempts: 1, HTTPClient: c.fleet.client(), Trace: trace,
 	})
 	if err != nil {
 		panic(err) // options that are wrong here

@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/rollcall-server/rollcall/wire"
+	"github.com/rollcall-server/rollcall/client"
 )
 
 func newCheck() *cobra.Command {
@@ -34,15 +34,20 @@ agent's keys are read from a credentials file:
 			if err != nil {
 				return err
 			}
-			if who.partial {
-				fmt.Fprintln(cmd.ErrOrStderr(), "There may be more: the service has lost sessions, and game servers are telling it of theirs again.")
-			}
-			return showSessions(cmd, args[0], sessions)
+			warnPartial(cmd, sessions.Partial)
+			return showSessions(cmd, args[0], sessions.Active)
 		},
 	})
 }
 
-func showSessions(cmd *cobra.Command, username string, sessions []wire.Session) error {
+// warnPartial says on standard error that an answer may lack sessions.
+func warnPartial(cmd *cobra.Command, partial bool) {
+	if partial {
+		fmt.Fprintln(cmd.ErrOrStderr(), "There may be more: the service has lost sessions, and game servers are telling it of theirs again.")
+	}
+}
+
+func showSessions(cmd *cobra.Command, username string, sessions []client.Session) error {
 	if wantJSON(cmd) {
 		return printJSON(cmd.OutOrStdout(), sessions)
 	}

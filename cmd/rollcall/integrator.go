@@ -24,8 +24,6 @@ func integratorCommands() []*cobra.Command {
 type integrator struct {
 	file, who, baseURL string
 	verbose            bool
-	// partial is set where the last answer may lack sessions.
-	partial bool
 }
 
 func (i *integrator) flags(cmd *cobra.Command) *cobra.Command {
@@ -43,14 +41,10 @@ func (i *integrator) client(cmd *cobra.Command) (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	show := func(client.Exchange) {}
 	if i.verbose {
-		show = showExchange(cmd.ErrOrStderr())
+		return newCaller(c, agent, showExchange(cmd.ErrOrStderr()))
 	}
-	return newCaller(c, agent, func(x client.Exchange) {
-		i.partial = x.AnswerHeader.Get(wire.HeaderPartial) == "true"
-		show(x)
-	})
+	return newCaller(c, agent, nil)
 }
 
 // readAgent returns the credentials and the agent in them that is asked for.

@@ -242,7 +242,7 @@ func (l *lives) compareByMember(t *testing.T, c Credentials, shown map[string]bo
 		if err != nil {
 			t.Fatal(err)
 		}
-		byMember += len(sessions)
+		byMember += len(sessions.Active)
 	}
 	if want := len(shown) - len(castLaunches); byMember != want {
 		t.Errorf("the checks show %d sessions, the list %d", byMember, want)

@@ -82,13 +82,14 @@ an active session, as they were at most 30 s ago.`,
 			if err != nil {
 				return err
 			}
+			warnPartial(cmd, online.Partial)
 			if wantJSON(cmd) {
-				return printJSON(cmd.OutOrStdout(), online)
+				return printJSON(cmd.OutOrStdout(), wire.OnlineResponse{UserList: online.Usernames, Counts: len(online.Usernames)})
 			}
-			for _, name := range online.UserList {
+			for _, name := range online.Usernames {
 				fmt.Fprintln(cmd.OutOrStdout(), name)
 			}
-			fmt.Fprintf(cmd.ErrOrStderr(), "Online: %d.\n", online.Counts)
+			fmt.Fprintf(cmd.ErrOrStderr(), "Online: %d.\n", len(online.Usernames))
 			return nil
 		},
 	})

@@ -157,7 +157,7 @@ func TestOverload(t *testing.T) {
 	b := newBlackbox(t, c, rolePrimary)
 	b.token = b.login(t)
 	web := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 400}}
-	caller, err := client.New(client.Options{BaseURL: c.BaseURL, AgentID: b.agent.AgentID, APIKey: b.agent.APIKey, SecretKey: b.agent.Secret, HTTPClient: web})
+	caller, err := client.New(client.Options{BaseURL: c.BaseURL, AgentID: b.agent.AgentID, APIKey: b.agent.APIKey, SecretKey: b.agent.Secret, Attempts: 1, HTTPClient: web})
 	if err != nil {
 		t.Fatal(err)
 	}

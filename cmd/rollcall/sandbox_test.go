@@ -100,7 +100,7 @@ func TestSandboxOnOtherData(t *testing.T) {
 				t.Errorf("credentials: %d game servers, %d agents", len(c.GameServers), len(c.Agents))
 			}
 			sessions, err := primary(t, c).CheckSessions(t.Context(), "player003")
-			if err != nil || len(sessions) != 2 {
+			if err != nil || len(sessions.Active) != 2 {
 				t.Errorf("player003: got %v, %v; want 2 sessions", sessions, err)
 			}
 		})
@@ -126,7 +126,7 @@ func TestSandboxKeepsChanges(t *testing.T) {
 	p, c = startSandbox(t, dir)
 	agent := primary(t, c)
 	for username, want := range map[string]int{"player001": 1, "player002": 0, "player003": 0} {
-		if sessions, err := agent.CheckSessions(t.Context(), username); err != nil || len(sessions) != want {
+		if sessions, err := agent.CheckSessions(t.Context(), username); err != nil || len(sessions.Active) != want {
 			t.Errorf("%s: got %v, %v; want %d sessions", username, sessions, err, want)
 		}
 	}
@@ -146,7 +146,7 @@ func TestSandboxTakenOver(t *testing.T) {
 	if err != nil || status != http.StatusOK || booted.GameServer != castServer || booted.Ended != len(castLaunches) {
 		t.Fatalf("got %+v, status %d, %v; want %d sessions ended", booted, status, err, len(castLaunches))
 	}
-	if sessions, err := primary(t, c).CheckSessions(t.Context(), "player001"); err != nil || len(sessions) != 0 {
+	if sessions, err := primary(t, c).CheckSessions(t.Context(), "player001"); err != nil || len(sessions.Active) != 0 {
 		t.Errorf("got %v, %v; want no session", sessions, err)
 	}
 	p.stop(t)

@@ -103,7 +103,10 @@ func (w *world) fill(baseURL string) {
 	}
 	_, w.options.Token, err = w.service.CreateGameServer(ctx, "test", rollcall.GameServer{ID: "arcade", Games: []string{"G1"}})
 	w.must(err)
-	w.agent, err = client.New(client.Options{BaseURL: baseURL, AgentID: "a1", APIKey: keys.APIKey, SecretKey: keys.SecretKey})
+	w.agent, err = client.New(client.Options{
+		BaseURL: baseURL, AgentID: "a1", APIKey: keys.APIKey, SecretKey: keys.SecretKey,
+		HTTPClient: &http.Client{}, // whose idle connections a test can close
+	})
 	w.must(err)
 }
 
@@ -161,7 +164,7 @@ func (w *world) sessions() []wire.Session {
 	w.t.Helper()
 	sessions, err := w.agent.CheckSessions(w.t.Context(), "player001")
 	w.must(err)
-	return sessions
+	return sessions.Active
 }
 
 func (w *world) kick(message string) rollcall.Kick {

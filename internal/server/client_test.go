@@ -50,8 +50,8 @@ func TestClientChecks(t *testing.T) {
 		c, _ := newCaller(t, newWorld(t, nil), profile, nil)
 		sessions, err := c.CheckSessions(t.Context(), "player001")
 		must(t, err)
-		if sessions == nil || len(sessions) != 0 {
-			t.Errorf("%s: got %v, want an empty slice", profile, sessions)
+		if sessions.Active == nil || len(sessions.Active) != 0 || sessions.LogUUID == "" {
+			t.Errorf("%s: got %+v, want an empty slice and a logUUID", profile, sessions)
 		}
 		_, err = c.CheckSessions(t.Context(), "nobody")
 		answer, ok := errors.AsType[*wire.Error](err)
@@ -102,14 +102,17 @@ func TestClientOptions(t *testing.T) {
 	_, key := wire.NewAPIKey()
 	good := client.Options{BaseURL: "http://127.0.0.1:1", AgentID: "a1", APIKey: key, SecretKey: "s"}
 	for name, change := range map[string]func(*client.Options){
-		"BaseURL":   func(o *client.Options) { o.BaseURL = "" },
-		"AgentID":   func(o *client.Options) { o.AgentID = "a 1" },
-		"API key":   func(o *client.Options) { o.APIKey = "abc" },
-		"Signature": func(o *client.Options) { o.Signature = "md5" },
+		"BaseURL":    func(o *client.Options) { o.BaseURL = "" },
+		"AgentID":    func(o *client.Options) { o.AgentID = "a 1" },
+		"APIKey":     func(o *client.Options) { o.APIKey = "abc" },
+		"NextAPIKey": func(o *client.Options) { o.NextAPIKey = strings.ToUpper(key) },
+		"SecretKey":  func(o *client.Options) { o.SecretKey = "" },
+		"Signature":  func(o *client.Options) { o.Signature = "md5" },
+		"Attempts":   func(o *client.Options) { o.Attempts = -1 },
 	} {
 		o := good
 		change(&o)
-		if _, err := client.New(o); !errors.Is(err, rollcall.ErrInvalid) || !strings.Contains(err.Error(), name) {
+		if _, err := client.New(o); !errors.Is(err, rollcall.ErrInvalid) || !strings.Contains(err.Error(), name) || strings.Contains(err.Error(), strings.ToUpper(key)) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}

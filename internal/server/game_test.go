@@ -99,24 +99,24 @@ func TestSessionLife(t *testing.T) {
 		t.Errorf("got %v, want ErrMemberExists", err)
 	}
 	token := p.launch(t)
-	if sessions, err := p.agent.CheckSessions(ctx, "player001"); err != nil || len(sessions) != 0 {
+	if sessions, err := p.agent.CheckSessions(ctx, "player001"); err != nil || len(sessions.Active) != 0 {
 		t.Errorf("a launch is listed: %v %v", sessions, err)
 	}
 	s, err := g.Start(ctx, token)
 	must(t, err)
 	sessions, err := p.agent.CheckSessions(ctx, "player001")
 	must(t, err)
-	if len(sessions) != 1 || sessions[0].Info.DeviceType != 2 {
+	if len(sessions.Active) != 1 || sessions.Active[0].Info.DeviceType != 2 {
 		t.Fatalf("got %+v, want one on mobile", sessions)
 	}
 	online, err := p.agent.Online(ctx)
 	must(t, err)
-	if online.Counts != 1 || online.UserList[0] != "player001" {
+	if len(online.Usernames) != 1 || online.Usernames[0] != "player001" {
 		t.Errorf("online: %+v", online)
 	}
 	must(t, g.Heartbeat(ctx))
 	must(t, p.agent.KickMember(ctx, "player001"))
-	if sessions, err = p.agent.CheckSessions(ctx, "player001"); err != nil || len(sessions) != 0 {
+	if sessions, err = p.agent.CheckSessions(ctx, "player001"); err != nil || len(sessions.Active) != 0 {
 		t.Errorf("after the kick: %v %v", sessions, err)
 	}
 	if e := await(t, events); e.Type != rollcall.EventKicked || e.SessionID != s.ID || e.Username != "player001" {

@@ -35,7 +35,7 @@ agent's keys are read from a credentials file:
 				return err
 			}
 			warnPartial(cmd, sessions.Partial)
-			return showSessions(cmd, args[0], sessions.Active)
+			return showSessions(cmd, args[0], sessions)
 		},
 	})
 }
@@ -47,17 +47,21 @@ func warnPartial(cmd *cobra.Command, partial bool) {
 	}
 }
 
-func showSessions(cmd *cobra.Command, username string, sessions []client.Session) error {
+func showSessions(cmd *cobra.Command, username string, sessions client.Sessions) error {
 	if wantJSON(cmd) {
-		return printJSON(cmd.OutOrStdout(), sessions)
+		return printJSON(cmd.OutOrStdout(), sessions.Active)
 	}
-	if len(sessions) == 0 {
-		_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s has no active session.\n", username)
+	if len(sessions.Active) == 0 {
+		text := "%s has no active session.\n"
+		if sessions.Partial {
+			text = "%s: no active session is known.\n"
+		}
+		_, err := fmt.Fprintf(cmd.OutOrStdout(), text, username)
 		return err
 	}
 	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "GAME\tMODE\tDEVICE\tIP\tLANG\tCURRENCY")
-	for _, s := range sessions {
+	for _, s := range sessions.Active {
 		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\n", s.GameCode, s.Mode, s.Info.DeviceType, s.Info.IPAddress, s.Info.Lang, s.Info.Currency)
 	}
 	return w.Flush()

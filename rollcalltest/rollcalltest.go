@@ -11,7 +11,9 @@
 //			t.Fatal(err)
 //		}
 //		sessions, err := s.Client().CheckSessions(t.Context(), "player001")
-//		// …
+//		if err != nil || len(sessions.Active) != 0 {
+//			t.Errorf("got %+v, %v; want no session", sessions, err)
+//		}
 //	}
 //
 // A Server has one agent, of a branch in THB, with the members player001 and

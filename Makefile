@@ -16,7 +16,8 @@ run: have-go
 # Everything that has to pass. The tests come last, so that their closing lines do;
 # e2e is a module of its own, and drives a browser.
 test: have-cc lint vuln
-	@tools/need chromium=chromium redis-server=redis-server initdb=postgresql
+	@tools/need chromium=chromium redis-server=redis-server initdb=postgresql \
+		node=nodejs python3:cryptography=python3-cryptography php=php-cli javac=default-jdk-headless ruby=ruby
 	$(GO) test -race -timeout 30m ./...
 	cd e2e && $(GO) test -race ./...
 

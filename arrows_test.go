@@ -82,7 +82,7 @@ var arrows = []arrow{
 		ours:   []string{".", "wire", "client", "internal/admin", "internal/roll", "internal/store/redis", "internal/store/enginetest"},
 		theirs: []string{anything},
 	},
-	{place: "examples/*", ours: []string{".", "client"}},
+	{place: "examples/*", ours: []string{".", "wire", "client"}},
 	{place: "cmd/rollcall", ours: []string{anything}, theirs: []string{anything}},
 }
 
@@ -295,6 +295,7 @@ func TestArrowsFail(t *testing.T) {
 		{"cmd/rollcall", m + "internal/store/sqlite", false, true},
 		{"cmd/rollcall", m + "cmd/rollcall", true, true},
 		{"examples/go", m + "client", false, true},
+		{"examples/go", m + "wire", false, true},
 		{"examples/go", m + "internal/roll", false, false},
 		{"newpackage", "fmt", false, false},
 		{"internal/newpackage", "fmt", false, false},

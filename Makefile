@@ -17,7 +17,7 @@ run: have-go
 # e2e is a module of its own, and drives a browser.
 test: have-cc lint vuln
 	@tools/need chromium=chromium redis-server=redis-server initdb=postgresql \
-		node=nodejs python3:cryptography=python3-cryptography php=php-cli javac=default-jdk-headless ruby=ruby
+		openssl=openssl node=nodejs python3:cryptography=python3-cryptography php=php-cli javac=default-jdk-headless ruby=ruby
 	$(GO) test -race -timeout 30m ./...
 	cd e2e && $(GO) test -race ./...
 

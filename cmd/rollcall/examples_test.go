@@ -67,14 +67,20 @@ func (x example) need(t *testing.T) []string {
 	if _, err := os.ReadFile(file); err != nil {
 		t.Fatal(err)
 	}
-	switch {
-	case err == nil && program != "":
-		return append(append([]string{program}, x.flags...), file)
-	case os.Getenv("ROLLCALL_TEST_REQUIRE") != "":
-		t.Fatalf("nothing in PATH to run the example in %s, and ROLLCALL_TEST_REQUIRE is set; on Debian: apt install %s", x.name, x.packages)
+	if err != nil || program == "" {
+		missing(t, "nothing in PATH to run the example in "+x.name, x.packages)
 	}
-	t.Skipf("nothing in PATH to run the example in %s; on Debian: apt install %s", x.name, x.packages)
-	return nil
+	return append(append([]string{program}, x.flags...), file)
+}
+
+// missing skips a test for want of what stands in Debian's packages; with
+// ROLLCALL_TEST_REQUIRE set it fails.
+func missing(t *testing.T, what, packages string) {
+	t.Helper()
+	if os.Getenv("ROLLCALL_TEST_REQUIRE") != "" {
+		t.Fatalf("%s, and ROLLCALL_TEST_REQUIRE is set; on Debian: apt install %s", what, packages)
+	}
+	t.Skipf("%s; on Debian: apt install %s", what, packages)
 }
 
 // runExample runs command with the credentials c in a file.

@@ -75,3 +75,11 @@ func (c *Client) login(ctx context.Context) (token string, refreshAt time.Time, 
 	c.log.DebugContext(ctx, "access token fetched", slog.Duration("lifetime", lifetime))
 	return auth.AccessToken, asked.Add(lifetime - refreshBefore), nil
 }
+
+// AccessToken returns the access token that calls carry now, and fetches it where
+// there is none that lasts for another minute. Calls do that themselves; it is for
+// tools, and for a call that this package does not have.
+func (c *Client) AccessToken(ctx context.Context) (string, error) {
+	token, _, err := c.accessToken(ctx, "")
+	return token, err
+}

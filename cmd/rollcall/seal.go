@@ -10,7 +10,7 @@ import (
 
 // byHandCommands are the steps of a call, one by one and without the service.
 func byHandCommands() []*cobra.Command {
-	return []*cobra.Command{newSeal(), newOpen(), newSign()}
+	return []*cobra.Command{newSeal(), newOpen(), newSign(), newToken()}
 }
 
 func newSeal() *cobra.Command {

@@ -27,6 +27,7 @@ import (
 type Options struct {
 	// BaseURL is where /v2 begins, such as https://rollcall.example.com.
 	BaseURL string
+	// AgentID is who calls, as the service's operator has named it.
 	AgentID string
 	// APIKey is 64 lower-case hex digits, the key of AES-256-GCM.
 	APIKey string
@@ -55,8 +56,8 @@ type Options struct {
 	// gets a key, a secret or a token.
 	Log *slog.Logger
 	// Trace, if set, is called after each call that was answered, by several
-	// goroutines at once, for people who want to see the wire. The headers hold the
-	// access token.
+	// goroutines at once, for people who want to see the wire. It sees the access
+	// token and, in the plaintext of /v2/auth, the SecretKey.
 	Trace func(Exchange)
 }
 

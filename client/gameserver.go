@@ -53,14 +53,15 @@ type GameServerOptions struct {
 	// no longer held: the game is to end. Heartbeats wait for its return; it must
 	// not call Heartbeat. Nil: nobody is told.
 	OnLost func(s rollcall.Session, why string)
-	// Log gets what Run goes on after; nil: nothing is logged.
+	// Log gets what Run goes on after, and a Start that is repeated; nil: nothing is
+	// logged.
 	Log *slog.Logger
 }
 
 // A GameServer tells Rollcall of one game server's sessions, and hears which are
 // to end. It is safe for concurrent use.
 //
-// Errors are a *wire.FaultError where the service answered, in which errors.Is
+// Errors are a *FaultError where the service answered, in which errors.Is
 // finds the sentinel, such as rollcall.ErrLaunchExpired; else they are net/http's.
 type GameServer struct {
 	base, token, bootID string
@@ -141,8 +142,8 @@ func newUUID() string {
 
 // Boot says that this run of the game server is the one that calls from now on,
 // which ends the sessions of earlier ones. It may be repeated. Run does it itself.
-func (g *GameServer) Boot(ctx context.Context) (wire.BootResponse, error) {
-	var a wire.BootResponse
+func (g *GameServer) Boot(ctx context.Context) (BootResponse, error) {
+	var a BootResponse
 	if err := g.post(ctx, wire.PathGameBoot, wire.BootRequest{BootID: g.bootID}, &a); err != nil {
 		return a, err
 	}
@@ -212,7 +213,7 @@ func (g *GameServer) hold(h heldSession) {
 // reached, the end is kept and goes with the next heartbeats; the error says so.
 // It is ErrInvalid for what the service would refuse: as reason there are "left",
 // "kicked", "expired", "server-lost" and none.
-func (g *GameServer) End(ctx context.Context, sessionID string, end wire.EndRequest) error {
+func (g *GameServer) End(ctx context.Context, sessionID string, end EndRequest) error {
 	switch {
 	case !validSessionID(sessionID):
 		return fmt.Errorf("%w session ID", rollcall.ErrInvalid)

@@ -148,7 +148,7 @@ func (g *GameServer) endDropped(ctx context.Context, sessions []rollcall.Session
 		_, kept := g.ended[sessions[i].ID]
 		g.mu.Unlock()
 		if !held && !kept {
-			g.warn(ctx, "end of a session that was announced", g.End(ctx, sessions[i].ID, wire.EndRequest{}))
+			g.warn(ctx, "end of a session that was announced", g.End(ctx, sessions[i].ID, EndRequest{}))
 		}
 	}
 }

@@ -31,7 +31,8 @@ func (c *clock) advance(d time.Duration) {
 func (s *Server) Now() time.Time { return s.clock.now() }
 
 // Advance moves the clock on. What ends by then has ended when it returns: a
-// session lives for 90 s without a heartbeat, an access token for an hour.
+// session lives for 90 s without a heartbeat, an access token for an hour and a
+// minute of leeway.
 func (s *Server) Advance(d time.Duration) { s.clock.advance(d) }
 
 // SetNow has the clock show t, and stand still there.

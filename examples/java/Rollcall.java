@@ -56,8 +56,16 @@ public final class Rollcall {
         }
     }
 
+    /**
+     * What checkSessions has found: the active sessions, oldest first. Where partial is
+     * true some may be missing for the moment, so that none does not mean nobody plays.
+     */
+    public record Sessions(List<Session> active, boolean partial) {}
+
     /** Where to send the member; keep the URL to yourself, it is all that is needed to play. */
     public record Launch(String url, String mode) {}
+
+    private record Answer(Object data, boolean partial) {}
 
     private static final SecureRandom RANDOM = new SecureRandom();
     private static final HttpClient HTTP = // which follows no redirect
@@ -82,15 +90,14 @@ public final class Rollcall {
         this.secret = secret;
     }
 
-    /** The member's active sessions, oldest first; an empty list if it has none. */
-    public List<Session> checkSessions(String username) throws IOException, InterruptedException {
-        var data = call("/v2/members/sessions/check", Map.of("username", username));
-        return ((List<?>) data).stream().map(Session::of).toList();
+    public Sessions checkSessions(String username) throws IOException, InterruptedException {
+        var answer = call("/v2/members/sessions/check", Map.of("username", username));
+        return new Sessions(((List<?>) answer.data()).stream().map(Session::of).toList(), answer.partial());
     }
 
     /** The usernames of the agent's members with an active session; up to 30 s old. */
     public List<String> online() throws IOException, InterruptedException {
-        var data = object(call("/v2/members/online", Map.of()));
+        var data = object(call("/v2/members/online", Map.of()).data());
         return ((List<?>) data.get("userList")).stream().map(String.class::cast).toList();
     }
 
@@ -100,7 +107,7 @@ public final class Rollcall {
 
     /** Launches a game: username, gameCode, launchType, deviceType, ipaddress, lang. */
     public Launch openGame(Map<String, ?> launch) throws IOException, InterruptedException {
-        var data = object(call("/v2/opengame", launch));
+        var data = object(call("/v2/opengame", launch).data());
         return new Launch((String) data.get("gameLaunchUrl"), (String) data.get("mode"));
     }
 
@@ -109,7 +116,7 @@ public final class Rollcall {
         call("/v2/members/sessions/logout", Map.of("username", username));
     }
 
-    private Object call(String path, Map<String, ?> request) throws IOException, InterruptedException {
+    private Answer call(String path, Map<String, ?> request) throws IOException, InterruptedException {
         var before = heldToken();
         if (before != null) {
             try {
@@ -135,15 +142,15 @@ public final class Rollcall {
             return held;
         }
         long asked = System.nanoTime();
-        var data = object(exchange("/v2/auth", Map.of("agentId", agentId, "secret", secret), null));
+        var data = object(exchange("/v2/auth", Map.of("agentId", agentId, "secret", secret), null).data());
         token = (String) data.get("accessToken");
         goodUntil = asked + Duration.ofSeconds(((Number) data.get("expiresIn")).longValue() - 60).toNanos();
         return token;
     }
 
-    private Object exchange(String path, Map<String, ?> request, String token) throws IOException, InterruptedException {
+    private Answer exchange(String path, Map<String, ?> request, String token) throws IOException, InterruptedException {
         var answer = send(path, request, token);
-        if (answer.statusCode() == 429 || answer.statusCode() == 503) { // not carried out: come again, once, when it says
+        if (answer.statusCode() == 429 || answer.statusCode() == 503) { // too many calls, or no room: come again, once, when it says
             var after = answer.headers().firstValue("Retry-After").filter(s -> s.matches("[0-9]{1,9}")).orElse("1");
             Thread.sleep(1000L * Math.min(Integer.parseInt(after), 60));
             answer = send(path, request, token);
@@ -154,7 +161,7 @@ public final class Rollcall {
         if (code.intValue() != 0) {
             throw new RollcallException(code.intValue(), (String) envelope.get("message"), (String) envelope.get("logUUID"));
         }
-        return envelope.get("data");
+        return new Answer(envelope.get("data"), answer.headers().firstValue("X-Sessions-Partial").orElse("").equals("true"));
     }
 
     /** Seals and signs anew each time: a nonce is good once. */
@@ -371,11 +378,12 @@ public final class Rollcall {
         System.out.println(what + ": " + result);
     }
 
-    private static String told(List<Session> sessions) {
-        return sessions.isEmpty() ? "no session" : sessions.stream()
+    private static String told(Sessions sessions) {
+        var lines = sessions.active().stream()
                 .map(s -> String.join(", ", s.gameCode(), s.mode(), s.deviceType() == 1 ? "on a PC" : "on mobile",
                         "from " + s.ipAddress(), "in " + s.currency()))
                 .collect(Collectors.joining("; "));
+        return (lines.isEmpty() ? "no session" : lines) + (sessions.partial() ? ", but some may be missing" : "");
     }
 
     /** What the page of the sandbox's game does when the member's browser loads it. */

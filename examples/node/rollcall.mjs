@@ -36,14 +36,18 @@ export class Rollcall {
     this.#secret = secret
   }
 
-  /** The member's active sessions, oldest first; an empty array if it has none. */
-  checkSessions(username) {
-    return this.#call('/v2/members/sessions/check', { username })
+  /**
+   * The member's active sessions, oldest first. Where partial is true some may be
+   * missing for the moment, so that none does not mean that nobody plays.
+   */
+  async checkSessions(username) {
+    const { data, partial } = await this.#call('/v2/members/sessions/check', { username })
+    return { active: data, partial }
   }
 
   /** The usernames of the agent's members with an active session; up to 30 s old. */
   async online() {
-    return (await this.#call('/v2/members/online', {})).userList
+    return (await this.#call('/v2/members/online', {})).data.userList
   }
 
   async createMember(username) {
@@ -51,8 +55,8 @@ export class Rollcall {
   }
 
   /** Launches a game; send the member to gameLaunchUrl, and keep it to yourself. */
-  openGame(launch) {
-    return this.#call('/v2/opengame', launch)
+  async openGame(launch) {
+    return (await this.#call('/v2/opengame', launch)).data
   }
 
   /** Ends all the member's sessions; no error where it has none. */
@@ -77,7 +81,7 @@ export class Rollcall {
   #login() {
     const asked = performance.now()
     const token = this.#exchange('/v2/auth', { agentId: this.#agentId, secret: this.#secret }).then(
-      ({ accessToken, expiresIn }) => ({ text: accessToken, goodUntil: asked + (expiresIn - 60) * 1000 }),
+      ({ data: { accessToken, expiresIn } }) => ({ text: accessToken, goodUntil: asked + (expiresIn - 60) * 1000 }),
     )
     token.catch(() => { if (this.#token === token) this.#token = undefined })
     return token
@@ -85,7 +89,7 @@ export class Rollcall {
 
   async #exchange(path, request, token) {
     let answer = await this.#send(path, request, token)
-    if (answer.status === 429 || answer.status === 503) { // not carried out: come again, once, when it says
+    if (answer.status === 429 || answer.status === 503) { // too many calls, or no room: come again, once, when it says
       const after = answer.headers.get('retry-after') ?? ''
       await sleep(1000 * (/^[0-9]{1,9}$/.test(after) ? Math.min(Number(after), 60) : 1))
       answer = await this.#send(path, request, token)
@@ -93,7 +97,7 @@ export class Rollcall {
     const envelope = await answer.json().catch(() => null)
     if (!Number.isInteger(envelope?.code)) throw new Error(`POST ${path}: HTTP ${answer.status}, and no answer of Rollcall`)
     if (envelope.code !== 0) throw new RollcallError(envelope.code, envelope.message, envelope.logUUID)
-    return envelope.data
+    return { data: envelope.data, partial: answer.headers.get('x-sessions-partial') === 'true' }
   }
 
   /** Seals and signs anew each time: a nonce is good once. No redirect is followed. */
@@ -141,9 +145,10 @@ async function show(what, call) {
 }
 
 async function check(username, client = rollcall) {
-  const sessions = await client.checkSessions(username)
-  return sessions.map(({ gamecode, mode, sessionInfo: { deviceType, ipaddress, currency } }) =>
+  const { active, partial } = await client.checkSessions(username)
+  const told = active.map(({ gamecode, mode, sessionInfo: { deviceType, ipaddress, currency } }) =>
     `${gamecode}, ${mode}, ${deviceType === 1 ? 'on a PC' : 'on mobile'}, from ${ipaddress}, in ${currency}`).join('; ') || 'no session'
+  return told + (partial ? ', but some may be missing' : '')
 }
 
 // What the page of the sandbox's game does when the member's browser loads it.

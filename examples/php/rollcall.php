@@ -40,16 +40,22 @@ final class Rollcall
         $this->key = hex2bin($apiKey);
     }
 
-    /** The member's active sessions, oldest first; an empty array if it has none. */
+    /**
+     * The member's active sessions, oldest first. Where partial is true some may be
+     * missing for the moment, so that none does not mean that nobody plays.
+     *
+     * @return array{active: list<array>, partial: bool}
+     */
     public function checkSessions(string $username): array
     {
-        return $this->call('/v2/members/sessions/check', ['username' => $username]);
+        [$active, $partial] = $this->call('/v2/members/sessions/check', ['username' => $username]);
+        return ['active' => $active, 'partial' => $partial];
     }
 
     /** The usernames of the agent's members with an active session; up to 30 s old. */
     public function online(): array
     {
-        return $this->call('/v2/members/online', [])['userList'];
+        return $this->call('/v2/members/online', [])[0]['userList'];
     }
 
     public function createMember(string $username): void
@@ -60,7 +66,7 @@ final class Rollcall
     /** Launches a game; send the member to gameLaunchUrl, and keep it to yourself. */
     public function openGame(array $launch): array
     {
-        return $this->call('/v2/opengame', $launch);
+        return $this->call('/v2/opengame', $launch)[0];
     }
 
     /** Ends all the member's sessions; no error where it has none. */
@@ -69,7 +75,7 @@ final class Rollcall
         $this->call('/v2/members/sessions/logout', ['username' => $username]);
     }
 
-    private function call(string $path, array $request): ?array
+    private function call(string $path, array $request): array
     {
         $fresh = $this->token === null || $this->now() >= $this->goodUntil;
         if ($fresh) {
@@ -89,7 +95,7 @@ final class Rollcall
     private function login(): void
     {
         $asked = $this->now();
-        $data = $this->exchange('/v2/auth', ['agentId' => $this->agentId, 'secret' => $this->secret]);
+        [$data] = $this->exchange('/v2/auth', ['agentId' => $this->agentId, 'secret' => $this->secret]);
         [$this->token, $this->goodUntil] = [$data['accessToken'], $asked + $data['expiresIn'] - 60];
     }
 
@@ -98,12 +104,13 @@ final class Rollcall
         return hrtime(true) / 1e9;
     }
 
-    private function exchange(string $path, #[SensitiveParameter] array $request, #[SensitiveParameter] ?string $token = null): ?array
+    /** Returns the answer's data, null where it has none, and whether it is partial. */
+    private function exchange(string $path, #[SensitiveParameter] array $request, #[SensitiveParameter] ?string $token = null): array
     {
-        [$status, $after, $text] = $this->send($path, $request, $token);
-        if ($status === 429 || $status === 503) { // not carried out: come again, once, when it says
-            sleep($after);
-            [$status, , $text] = $this->send($path, $request, $token);
+        [$status, $headers, $text] = $this->send($path, $request, $token);
+        if ($status === 429 || $status === 503) { // too many calls, or no room: come again, once, when it says
+            sleep(preg_match('/^retry-after: *([0-9]{1,9})$/mi', $headers, $found) ? min((int) $found[1], 60) : 1);
+            [$status, $headers, $text] = $this->send($path, $request, $token);
         }
         $envelope = json_decode($text, true);
         if (!is_int($envelope['code'] ?? null)) {
@@ -112,7 +119,7 @@ final class Rollcall
         if ($envelope['code'] !== 0) {
             throw new RollcallException($envelope['code'], $envelope['message'] ?? '', $envelope['logUUID'] ?? null);
         }
-        return $envelope['data'] ?? null;
+        return [$envelope['data'] ?? null, (bool) preg_match('/^x-sessions-partial: *true$/mi', $headers)];
     }
 
     /** Seals and signs anew each time: a nonce is good once. No redirect is followed. */
@@ -136,7 +143,7 @@ final class Rollcall
         return self::post(rtrim($this->baseUrl, '/') . $path, $headers, $body);
     }
 
-    /** Returns the status, the seconds of Retry-After (1 where it has none) and the body. */
+    /** Returns the status, the headers, one a line, and the body. */
     private static function post(string $url, #[SensitiveParameter] array $headers, string $body): array
     {
         $http = ['method' => 'POST', 'header' => $headers, 'content' => $body,
@@ -151,12 +158,10 @@ final class Rollcall
         if ($stream === false) {
             throw new RuntimeException("POST $url: " . implode('; ', $warnings));
         }
-        $answer = implode("\n", stream_get_meta_data($stream)['wrapper_data']);
-        $status = (int) explode(' ', $answer)[1];
-        $after = preg_match('/^retry-after: *([0-9]{1,9})$/mi', $answer, $found) ? min((int) $found[1], 60) : 1;
+        $headers = implode("\n", stream_get_meta_data($stream)['wrapper_data']);
         $text = stream_get_contents($stream);
         fclose($stream);
-        return [$status, $after, $text];
+        return [(int) explode(' ', $headers)[1], $headers, $text];
     }
 
     private function seal(#[SensitiveParameter] string $plaintext): string
@@ -187,8 +192,8 @@ function told(array $sessions): string
         $info = $session['sessionInfo'];
         $device = $info['deviceType'] === 1 ? 'on a PC' : 'on mobile';
         return "{$session['gamecode']}, {$session['mode']}, $device, from {$info['ipaddress']}, in {$info['currency']}";
-    }, $sessions);
-    return implode('; ', $lines) ?: 'no session';
+    }, $sessions['active']);
+    return (implode('; ', $lines) ?: 'no session') . ($sessions['partial'] ? ', but some may be missing' : '');
 }
 
 /** What the page of the sandbox's game does when the member's browser loads it. */

@@ -15,6 +15,7 @@ import secrets
 import sys
 import threading
 import time
+import typing
 import urllib.parse
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -27,6 +28,14 @@ class RollcallError(Exception):
     def __init__(self, code, message, log_uuid):
         super().__init__(f"code {code}, {message} (logUUID {log_uuid})")
         self.code, self.message, self.log_uuid = code, message, log_uuid
+
+
+class Sessions(typing.NamedTuple):
+    """What check_sessions has found: the active sessions, oldest first. Where partial is
+    true some may be missing for the moment, so that none does not mean nobody plays."""
+
+    active: list
+    partial: bool
 
 
 class Rollcall:
@@ -43,19 +52,21 @@ class Rollcall:
         self._lock, self._token, self._good_until = threading.Lock(), None, 0.0
 
     def check_sessions(self, username):
-        """The member's active sessions, oldest first; an empty list if it has none."""
-        return self._call("/v2/members/sessions/check", {"username": username})
+        """The member's Sessions."""
+        return Sessions(*self._call("/v2/members/sessions/check", {"username": username}))
 
     def online(self):
         """The usernames of the agent's members with an active session; up to 30 s old."""
-        return self._call("/v2/members/online", {})["userList"]
+        data, _ = self._call("/v2/members/online", {})
+        return data["userList"]
 
     def create_member(self, username):
         self._call("/v2/members", {"username": username})
 
     def open_game(self, **launch):
         """Launches a game; send the member to gameLaunchUrl, and keep it to yourself."""
-        return self._call("/v2/opengame", launch)
+        data, _ = self._call("/v2/opengame", launch)
+        return data
 
     def kick(self, username):
         """Ends all the member's sessions; no error where it has none."""
@@ -78,13 +89,14 @@ class Rollcall:
             if self._token and self._token != refused and asked < self._good_until:
                 return self._token, False
             login = {"agentId": self._agent_id, "secret": self._secret}
-            data = self._exchange("/v2/auth", login)
+            data, _ = self._exchange("/v2/auth", login)
             self._token, self._good_until = data["accessToken"], asked + data["expiresIn"] - 60
             return self._token, True
 
     def _exchange(self, path, request, token=None):
+        """Returns the answer's data, None where it has none, and whether it is partial."""
         answer, text = self._send(path, request, token)
-        if answer.status in (429, 503):  # not carried out: come again, once, when it says
+        if answer.status in (429, 503):  # too many calls, or no room: come again, once, when it says
             after = answer.headers.get("Retry-After", "")
             time.sleep(min(int(after), 60) if re.fullmatch("[0-9]{1,9}", after) else 1)
             answer, text = self._send(path, request, token)
@@ -95,7 +107,7 @@ class Rollcall:
             raise http.client.HTTPException(f"POST {path}: HTTP {answer.status}, and no answer of Rollcall") from None
         if code != 0:
             raise RollcallError(code, message, envelope.get("logUUID"))
-        return envelope.get("data")
+        return envelope.get("data"), answer.headers.get("X-Sessions-Partial") == "true"
 
     def _send(self, path, request, token):
         """Seals and signs anew each time: a nonce is good once. No redirect is followed."""
@@ -136,11 +148,11 @@ class Rollcall:
 
 def told(sessions):
     lines = []
-    for s in sessions:
+    for s in sessions.active:
         info = s["sessionInfo"]
         device = "on a PC" if info["deviceType"] == 1 else "on mobile"
         lines.append(f"{s['gamecode']}, {s['mode']}, {device}, from {info['ipaddress']}, in {info['currency']}")
-    return "; ".join(lines) or "no session"
+    return ("; ".join(lines) or "no session") + (", but some may be missing" if sessions.partial else "")
 
 
 def show(what, call):

@@ -25,6 +25,10 @@ class Rollcall
     end
   end
 
+  # What check_sessions has found: the active sessions, oldest first. Where partial is
+  # true some may be missing for the moment, so that none does not mean nobody plays.
+  Sessions = Struct.new(:active, :partial)
+
   def initialize(base_url:, agent_id:, api_key:, secret:)
     # 1. The API key is 64 hex digits that stand for 32 bytes. Never use the 64
     #    characters as the key, nor the first 32 of them.
@@ -38,16 +42,16 @@ class Rollcall
     @good_until = 0
   end
 
-  # The member's active sessions, oldest first; empty if it has none.
-  def check_sessions(username) = call('/v2/members/sessions/check', username: username)
+  # The member's Sessions.
+  def check_sessions(username) = Sessions.new(*call('/v2/members/sessions/check', username: username))
 
   # The usernames of the agent's members with an active session; up to 30 s old.
-  def online = call('/v2/members/online').fetch('userList')
+  def online = call('/v2/members/online').first.fetch('userList')
 
   def create_member(username) = call('/v2/members', username: username)
 
   # Launches a game; send the member to gameLaunchUrl, and keep it to yourself.
-  def open_game(**launch) = call('/v2/opengame', **launch)
+  def open_game(**launch) = call('/v2/opengame', **launch).first
 
   # Ends all the member's sessions; no error where it has none.
   def kick(username) = call('/v2/members/sessions/logout', username: username)
@@ -74,16 +78,17 @@ class Rollcall
       asked = Process.clock_gettime(Process::CLOCK_MONOTONIC)
       return [@token, false] if @token && @token != refused && asked < @good_until
 
-      data = exchange('/v2/auth', { agentId: @agent_id, secret: @secret })
+      data, = exchange('/v2/auth', { agentId: @agent_id, secret: @secret })
       @good_until = asked + data.fetch('expiresIn') - 60
       @token = data.fetch('accessToken')
       [@token, true]
     end
   end
 
+  # Returns the answer's data, nil where it has none, and whether it is partial.
   def exchange(path, request, token = nil)
     answer = post(path, request, token)
-    if %w[429 503].include?(answer.code) # not carried out: come again, once, when it says
+    if %w[429 503].include?(answer.code) # too many calls, or no room: come again, once, when it says
       after = answer['Retry-After'].to_s
       sleep(after.match?(/\A[0-9]+\z/) ? [after.to_i, 60].min : 1)
       answer = post(path, request, token)
@@ -91,7 +96,7 @@ class Rollcall
     envelope = envelope_of(answer) or raise IOError, "POST #{path}: HTTP #{answer.code}, and no answer of Rollcall"
     raise Error.new(*envelope.values_at('code', 'message', 'logUUID')) unless envelope['code'].zero?
 
-    envelope['data']
+    [envelope['data'], answer['X-Sessions-Partial'] == 'true']
   end
 
   def envelope_of(answer)
@@ -143,12 +148,11 @@ rescue Rollcall::Error => e
 end
 
 def told(sessions)
-  return 'no session' if sessions.empty?
-
-  sessions.map do |session|
+  lines = sessions.active.map do |session|
     device, address, currency = session['sessionInfo'].values_at('deviceType', 'ipaddress', 'currency')
     "#{session['gamecode']}, #{session['mode']}, #{device == 1 ? 'on a PC' : 'on mobile'}, from #{address}, in #{currency}"
-  end.join('; ')
+  end
+  "#{lines.empty? ? 'no session' : lines.join('; ')}#{', but some may be missing' if sessions.partial}"
 end
 
 # What the page of the sandbox's game does when the member's browser loads it.

@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"strings"
 
+	"github.com/rollcall-server/rollcall/internal/openapi"
 	"github.com/rollcall-server/rollcall/wire"
 )
 
@@ -14,10 +15,12 @@ import (
 // anyone who reaches it, the rest for those with an admin token.
 func (s *Server) Admin() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /livez", s.live)
-	mux.HandleFunc("GET /readyz", s.ready)
-	mux.Handle("GET /metrics", s.o.Metrics.handler())
-	s.adminRoutes(mux)
+	for _, routes := range []map[string]http.Handler{s.healthRoutes(), s.adminRoutes()} {
+		for pattern, h := range routes {
+			mux.Handle(pattern, h)
+		}
+	}
+	mux.Handle(openapi.Prefix, s.describe(openapi.Operators))
 	for name, h := range map[string]http.HandlerFunc{
 		"": pprof.Index, "cmdline": pprof.Cmdline, "profile": pprof.Profile, "symbol": pprof.Symbol, "trace": pprof.Trace,
 	} {
@@ -30,6 +33,15 @@ func (s *Server) Admin() http.Handler {
 		writeFault(w, http.StatusForbidden, wire.FaultDetail{Code: "cross_origin", Message: "this request comes from another site's page"})
 	}))
 	return s.guard(origin.Handler(jsonErrors(mux)))
+}
+
+// healthRoutes are for anyone who reaches the listener.
+func (s *Server) healthRoutes() map[string]http.Handler {
+	return map[string]http.Handler{
+		"GET /livez":   http.HandlerFunc(s.live),
+		"GET /readyz":  http.HandlerFunc(s.ready),
+		"GET /metrics": s.o.Metrics.handler(),
+	}
 }
 
 // guard turns a panic into an answer, and keeps every answer out of caches.

@@ -12,8 +12,9 @@ import (
 )
 
 // adminRoutes is the route table of /admin/v1: a line a call.
-func (s *Server) adminRoutes(mux *http.ServeMux) {
+func (s *Server) adminRoutes() map[string]http.Handler {
 	const ok, created, empty = http.StatusOK, http.StatusCreated, http.StatusNoContent
+	routes := make(map[string]http.Handler)
 	for pattern, h := range map[string]http.Handler{
 		"POST /agents":                                    operate(s, created, s.createAgent),
 		"GET /agents":                                     operate(s, ok, s.listAgents),
@@ -73,8 +74,9 @@ func (s *Server) adminRoutes(mux *http.ServeMux) {
 		"GET /requests/{request}":                         operate(s, ok, s.showRequest),
 	} {
 		method, path, _ := strings.Cut(pattern, " ")
-		mux.Handle(method+" "+admin.Prefix+path, h)
+		routes[method+" "+admin.Prefix+path] = h
 	}
+	return routes
 }
 
 const (

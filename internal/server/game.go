@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/rollcall-server/rollcall"
+	"github.com/rollcall-server/rollcall/internal/openapi"
 	"github.com/rollcall-server/rollcall/internal/roll"
 	"github.com/rollcall-server/rollcall/wire"
 )
@@ -17,11 +18,22 @@ const maxGameBody = 16 << 20
 // A gameCall is one request of the game-server API.
 type gameCall[Req any] = callOf[*roll.GameServer, Req]
 
-// Game returns the handler of the game-server API, /game/v1.
+// Game returns the handler of the game-server API, /game/v1, and of its
+// description.
 func (s *Server) Game() http.Handler {
 	mux := http.NewServeMux()
+	for pattern, h := range s.gameRoutes() {
+		mux.Handle(pattern, s.counted(pattern, h))
+	}
+	mux.Handle(openapi.Prefix, s.describe(openapi.GameServers))
+	mux.HandleFunc("/", notFound)
+	return s.guard(s.addressed(jsonErrors(mux)))
+}
+
+// gameRoutes is the route table of /game/v1: a line a call.
+func (s *Server) gameRoutes() map[string]http.Handler {
 	const ok, created = http.StatusOK, http.StatusCreated
-	for pattern, h := range map[string]http.Handler{
+	return map[string]http.Handler{
 		"POST " + wire.PathGameBoot:             play(s, ok, s.boot),
 		"POST " + wire.PathGameSessions:         play(s, created, s.startSession),
 		"POST " + wire.PathGameHeartbeats:       play(s, ok, s.heartbeat),
@@ -29,11 +41,7 @@ func (s *Server) Game() http.Handler {
 		"POST " + wire.PathGameEnd("{session}"): play(s, ok, s.endSession),
 		"POST " + wire.PathGameAck:              play(s, ok, s.acknowledge),
 		"GET " + wire.PathGameEvents:            http.HandlerFunc(s.streamEvents),
-	} {
-		mux.Handle(pattern, s.counted(pattern, h))
 	}
-	mux.HandleFunc("/", notFound)
-	return s.guard(s.addressed(jsonErrors(mux)))
 }
 
 // play makes the handler of a call.

@@ -325,7 +325,7 @@ func (p *parlour) withoutSessions(t *testing.T) *world {
 	t.Helper()
 	stores := p.stores
 	stores.Sessions = memory.New(memory.Options{}).Stores().Sessions
-	w := &world{stores: stores, log: p.log}
+	w := &world{t: t, vault: p.vault, stores: stores, log: p.log}
 	w.service = roll.New(roll.Options{Stores: stores, Vault: p.vault})
 	w.Server = New(Options{
 		Service: w.service, Stores: stores, Metrics: NewMetrics(),

@@ -20,6 +20,7 @@ import (
 
 	"github.com/rollcall-server/rollcall"
 	"github.com/rollcall-server/rollcall/internal/auth"
+	"github.com/rollcall-server/rollcall/internal/openapi"
 	"github.com/rollcall-server/rollcall/internal/roll"
 	"github.com/rollcall-server/rollcall/wire"
 )
@@ -162,19 +163,20 @@ func (s *Server) Run(ctx context.Context, l Listeners) error {
 	return errors.Join(err, s.closeAdmin(admin), group.Wait())
 }
 
-// Public returns the handler of the v2 API, and with games that of the game
-// servers' API on its own paths.
+// Public returns the handler of the v2 API and of its description, and with games
+// that of the game servers' API on its own paths.
 func (s *Server) Public(games bool) http.Handler {
 	v2, game := s.V2(), s.Game()
-	if !games {
-		return v2
-	}
+	described := s.guard(s.addressed(s.describe(openapi.Integrators)))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasPrefix(r.URL.Path, wire.GamePrefix+"/") {
+		switch path := r.URL.Path; {
+		case games && strings.HasPrefix(path, wire.GamePrefix+"/"):
 			game.ServeHTTP(w, r)
-			return
+		case strings.HasPrefix(path, openapi.Prefix):
+			described.ServeHTTP(w, r)
+		default:
+			v2.ServeHTTP(w, r)
 		}
-		v2.ServeHTTP(w, r)
 	})
 }
 

@@ -27,6 +27,7 @@ import (
 type world struct {
 	*Server
 
+	t       *testing.T
 	stores  roll.Stores
 	service *roll.Service
 	token   string
@@ -61,7 +62,7 @@ func newWorld(t *testing.T, change func(*roll.Stores)) *world {
 	t.Helper()
 	keys, err := vault.New(vault.NewKey())
 	must(t, err)
-	w := &world{vault: keys, stores: memory.New(memory.Options{MaxClockSkew: auth.DefaultMaxClockSkew}).Stores(), log: new(safeBuffer)}
+	w := &world{t: t, vault: keys, stores: memory.New(memory.Options{MaxClockSkew: auth.DefaultMaxClockSkew}).Stores(), log: new(safeBuffer)}
 	log := slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	w.service = roll.New(roll.Options{Stores: w.stores, Vault: keys, Log: log})
 	must(t, w.service.Prepare(t.Context()))
@@ -396,8 +397,8 @@ func down(context.Context, *exchange) (wire.Data, error) { return nil, errDown }
 // A panic and an outage are answered 7, and the cause is in the log only.
 func TestV2Faults(t *testing.T) {
 	w := newWorld(t, nil)
-	w.Server.v2["/v2/faulty"], w.Server.v2["/v2/down"] = endpoint{answer: faulty}, endpoint{answer: down}
-	for path, want := range map[string]int{"/v2/faulty": 500, "/v2/down": 503} {
+	w.Server.v2[wire.PathMembers], w.Server.v2[wire.PathOpenGame] = endpoint{answer: faulty}, endpoint{answer: down}
+	for path, want := range map[string]int{wire.PathMembers: 500, wire.PathOpenGame: 503} {
 		r := httptest.NewRequest("POST", path, strings.NewReader(`{"cipherText":""}`))
 		r.Header.Set("Content-Type", "application/json")
 		h := wire.Header{AgentID: "a1", Timestamp: "1769745532582", Nonce: strings.Repeat("a", 32), Signature: strings.Repeat("0", 64)}

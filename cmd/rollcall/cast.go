@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/rollcall-server/rollcall"
+	"github.com/rollcall-server/rollcall/conform"
 	"github.com/rollcall-server/rollcall/internal/roll"
 	"github.com/rollcall-server/rollcall/wire"
 )
@@ -17,6 +18,8 @@ const (
 	roleOther    = "other"
 	roleNoBranch = "no-branch"
 	roleBlocked  = "blocked"
+	roleHMAC     = "hmac"
+	roleTwoKeys  = "two-keys"
 )
 
 // sandboxActor is who made the cast, in the audit.
@@ -24,19 +27,23 @@ const sandboxActor = "rollcall sandbox"
 
 const castBranch = "THB"
 
-// A castAgent is one of the sandbox's agents; each has keys of its own.
+// A castAgent is one of the sandbox's agents; each has keys of its own. Without games
+// it may offer all.
 type castAgent struct {
 	role   string
 	id     string
 	branch string
 	wallet rollcall.Wallet
+	games  []string
 }
 
 var castAgents = []castAgent{
-	{rolePrimary, "integratorNBTest04", castBranch, rollcall.WalletTransfer},
-	{roleOther, "integratorNBTest05", castBranch, rollcall.WalletSeamless},
-	{roleNoBranch, "integratorNoBranch", "", rollcall.WalletTransfer},
-	{roleBlocked, "integratorBlocked", castBranch, rollcall.WalletTransfer},
+	{rolePrimary, "integratorNBTest04", castBranch, rollcall.WalletTransfer, nil},
+	{roleOther, "integratorNBTest05", castBranch, rollcall.WalletSeamless, nil},
+	{roleNoBranch, "integratorNoBranch", "", rollcall.WalletTransfer, nil},
+	{roleBlocked, "integratorBlocked", castBranch, rollcall.WalletTransfer, nil},
+	{roleHMAC, "integratorHMAC", castBranch, rollcall.WalletTransfer, []string{"VP_230001_1"}},
+	{roleTwoKeys, "integratorTwoKeys", castBranch, rollcall.WalletTransfer, nil},
 }
 
 // castGames are the sandbox's games and the modes that they offer.
@@ -44,6 +51,7 @@ var castGames = []rollcall.Game{
 	{Code: "VP_230001_1", Modes: []rollcall.Mode{rollcall.ModeReal, rollcall.ModeDemo}},
 	{Code: "VP_230002_1", Modes: []rollcall.Mode{rollcall.ModeReal}},
 	{Code: "VP_230003_1", Modes: []rollcall.Mode{rollcall.ModeReal, rollcall.ModeDemo}},
+	{Code: "VP_230004_1", Modes: []rollcall.Mode{rollcall.ModeDemo}},
 }
 
 // castMembers are agent and username of the sandbox's members.
@@ -51,11 +59,30 @@ var castMembers = [][2]string{
 	{"integratorNBTest04", "player001"},
 	{"integratorNBTest04", "player002"},
 	{"integratorNBTest04", "player003"},
+	{"integratorNBTest04", castSuspended},
 	{"integratorNBTest05", "player001"},
+	{"integratorNBTest05", "player005"},
 }
 
-// castServer is the game server that the arcade is.
-const castServer = "sandbox"
+// castSuspended is the member that may not play.
+const castSuspended = "player004"
+
+// castServer is the game server that the arcade is. castSpare is nobody: who tries
+// the game servers' API, as rollcall conform does, boots as it.
+const (
+	castServer = "sandbox"
+	castSpare  = "spare"
+)
+
+// castFacts tell rollcall conform of the cast.
+var castFacts = Facts{
+	Facts: conform.Facts{
+		Member: "player002", Playing: "player001", Shared: "player001", OthersMember: "player005", Suspended: castSuspended,
+		Game: "VP_230001_1", RealGame: "VP_230002_1", DemoGame: "VP_230004_1",
+		RestrictedRole: roleHMAC, RestrictedGame: "VP_230003_1",
+	},
+	GameServer: castSpare,
+}
 
 // castLaunches are those of the sandbox's sessions, which the primary agent asks
 // for: player001's is the one of the protocol's example (spec 6.2). deviceType
@@ -82,7 +109,8 @@ type caster struct {
 // makeCast returns c with the keys and tokens that were missing in it.
 func makeCast(ctx context.Context, s *roll.Service, c Credentials) (Credentials, error) {
 	m := caster{s, c}
-	for _, step := range []func(context.Context) error{m.directory, m.agents, m.members, m.gameServer, m.adminToken} {
+	m.c.Facts = &castFacts
+	for _, step := range []func(context.Context) error{m.directory, m.agents, m.members, m.gameServers, m.adminToken} {
 		if err := step(ctx); err != nil {
 			return m.c, err
 		}
@@ -127,7 +155,7 @@ func (m *caster) agent(ctx context.Context, a castAgent) error {
 	if at >= 0 {
 		keys = roll.NewKeys{APIKey: m.c.Agents[at].APIKey, SecretKey: m.c.Agents[at].Secret}
 	}
-	agent := rollcall.Agent{ID: a.id, BranchID: a.branch, Wallet: a.wallet, Signature: rollcall.SignaturePlain}
+	agent := rollcall.Agent{ID: a.id, BranchID: a.branch, Wallet: a.wallet, Signature: a.profile(), Games: a.games}
 	_, keys, err := m.service.CreateAgent(ctx, sandboxActor, agent, keys)
 	switch {
 	case err == nil && a.role == roleBlocked:
@@ -136,13 +164,51 @@ func (m *caster) agent(ctx context.Context, a castAgent) error {
 		keys, err = m.moreKeys(ctx, a.id)
 	}
 	if at < 0 && err == nil {
-		m.c.Agents = append(m.c.Agents, AgentCredentials{Role: a.role, AgentID: a.id, APIKey: keys.APIKey, Secret: keys.SecretKey})
+		have := AgentCredentials{Role: a.role, AgentID: a.id, APIKey: keys.APIKey, Secret: keys.SecretKey}
+		if a.role == roleHMAC {
+			have.Signature = rollcall.SignatureHMAC
+		}
+		if a.role == roleTwoKeys {
+			have.NextAPIKey, err = m.secondKey(ctx, a.id)
+		}
+		m.c.Agents = append(m.c.Agents, have)
 	}
 	return unlessThere(err)
 }
 
-// moreKeys gives an agent whose keys nobody knows any more others.
+func (a *castAgent) profile() rollcall.SignatureProfile {
+	if a.role == roleHMAC {
+		return rollcall.SignatureHMAC
+	}
+	return rollcall.SignaturePlain
+}
+
+// secondKey gives an agent a second API key, and leaves the first one good. Where it
+// has two already, of which nobody knows this one any more, it is none.
+func (m *caster) secondKey(ctx context.Context, id string) (string, error) {
+	agent, err := m.service.Agent(ctx, id)
+	if err != nil || len(agent.APIKeys) > 1 {
+		return "", err
+	}
+	_, text, err := m.service.AddKey(ctx, sandboxActor, id, roll.KindAPIKey, "")
+	return text, err
+}
+
+// moreKeys gives an agent whose keys nobody knows any more others, in the place of
+// the oldest ones where it has two.
 func (m *caster) moreKeys(ctx context.Context, id string) (keys roll.NewKeys, err error) {
+	agent, err := m.service.Agent(ctx, id)
+	if err != nil {
+		return keys, err
+	}
+	for kind, have := range map[roll.KeyKind][]rollcall.KeyInfo{roll.KindAPIKey: agent.APIKeys, roll.KindSecretKey: agent.SecretKeys} {
+		if len(have) < 2 {
+			continue
+		}
+		if _, err := m.service.RetireKey(ctx, sandboxActor, id, kind, have[0].ID); err != nil {
+			return keys, err
+		}
+	}
 	if _, keys.APIKey, err = m.service.AddKey(ctx, sandboxActor, id, roll.KindAPIKey, ""); err != nil {
 		return keys, err
 	}
@@ -155,30 +221,38 @@ func (m *caster) members(ctx context.Context) error {
 		if _, err := m.service.Member(ctx, name[0], name[1]); err == nil {
 			continue
 		}
-		if _, err := m.service.CreateMember(ctx, sandboxActor, name[0], name[1], ""); unlessThere(err) != nil {
+		_, err := m.service.CreateMember(ctx, sandboxActor, name[0], name[1], "")
+		if err == nil && name[1] == castSuspended {
+			_, err = m.service.SetMemberSuspended(ctx, sandboxActor, name[0], name[1], true)
+		}
+		if unlessThere(err) != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// gameServer makes the arcade's game server, or one that was deleted anew. Of one
-// that is there and whose token is not known, as in the credentials of earlier
-// versions, it changes the token.
-func (m *caster) gameServer(ctx context.Context) error {
-	at := slices.IndexFunc(m.c.GameServers, func(have GameServerCredentials) bool { return have.ID == castServer })
-	_, token, err := m.service.CreateGameServer(ctx, sandboxActor, rollcall.GameServer{ID: castServer})
+func (m *caster) gameServers(ctx context.Context) error {
+	return errors.Join(m.gameServer(ctx, castServer), m.gameServer(ctx, castSpare))
+}
+
+// gameServer makes a game server, or one that was deleted anew. Of one that is there
+// and whose token is not known, as in the credentials of earlier versions, it
+// changes the token.
+func (m *caster) gameServer(ctx context.Context, id string) error {
+	at := slices.IndexFunc(m.c.GameServers, func(have GameServerCredentials) bool { return have.ID == id })
+	_, token, err := m.service.CreateGameServer(ctx, sandboxActor, rollcall.GameServer{ID: id})
 	switch {
 	case at >= 0 && errors.Is(err, rollcall.ErrExists):
 		return nil
 	case errors.Is(err, rollcall.ErrExists):
-		token, err = m.service.RotateGameServerToken(ctx, sandboxActor, castServer)
+		token, err = m.service.RotateGameServerToken(ctx, sandboxActor, id)
 	}
 	if err != nil {
 		return err
 	}
-	m.c.GameServers = slices.DeleteFunc(m.c.GameServers, func(have GameServerCredentials) bool { return have.ID == castServer })
-	m.c.GameServers = append(m.c.GameServers, GameServerCredentials{ID: castServer, Token: token})
+	m.c.GameServers = slices.DeleteFunc(m.c.GameServers, func(have GameServerCredentials) bool { return have.ID == id })
+	m.c.GameServers = append(m.c.GameServers, GameServerCredentials{ID: id, Token: token})
 	return nil
 }
 

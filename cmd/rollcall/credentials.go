@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"github.com/rollcall-server/rollcall"
+	"github.com/rollcall-server/rollcall/conform"
 )
 
 // Credentials is the file by which the commands, and those who try the sandbox,
@@ -20,6 +23,16 @@ type Credentials struct {
 	// Agents may call /v2, GameServers /game/v1.
 	Agents      []AgentCredentials      `json:"agents,omitempty"`
 	GameServers []GameServerCredentials `json:"gameServers,omitempty"`
+	// Facts are what is known of the data, for rollcall conform; nil: nothing.
+	Facts *Facts `json:"facts,omitempty"`
+}
+
+// Facts are what a conformance run may rely on, and which of the GameServers it may
+// boot: one that nobody uses.
+type Facts struct {
+	conform.Facts
+
+	GameServer string `json:"gameServer,omitempty"`
 }
 
 // GameServerCredentials are one game server's. The sandbox's own is in use by its
@@ -30,12 +43,16 @@ type GameServerCredentials struct {
 }
 
 // AgentCredentials are one agent's keys. Role says what the agent is there for
-// in the sandbox: primary, other, no-branch or blocked.
+// in the sandbox: primary, other, no-branch, blocked, hmac or two-keys.
 type AgentCredentials struct {
 	Role    string `json:"role,omitempty"`
 	AgentID string `json:"agentId"`
 	APIKey  string `json:"apiKey"`
 	Secret  string `json:"secret"`
+	// NextAPIKey is the second one of an agent that has two, and Signature the
+	// profile where it is not plain.
+	NextAPIKey string                    `json:"nextApiKey,omitempty"`
+	Signature  rollcall.SignatureProfile `json:"signature,omitempty"`
 }
 
 // readCredentials reads a file that writeCredentials wrote.

@@ -69,7 +69,8 @@ func readAgent(file, who, baseURL string) (Credentials, AgentCredentials, error)
 
 func newCaller(c Credentials, agent AgentCredentials, trace func(client.Exchange)) (*client.Client, error) {
 	return client.New(client.Options{
-		BaseURL: c.BaseURL, AgentID: agent.AgentID, APIKey: agent.APIKey, SecretKey: agent.Secret, Trace: trace,
+		BaseURL: c.BaseURL, AgentID: agent.AgentID, APIKey: agent.APIKey, SecretKey: agent.Secret,
+		Signature: agent.Signature, Trace: trace,
 	})
 }
 

@@ -54,6 +54,7 @@ To connect to it:     rollcall check, launch, online, logout, register
 A call step by step:  rollcall seal, open, sign, token
 To operate it:        rollcall session, kick, history, webhook, key, audit, request
 Its stores:           rollcall migrate, export, import, verify
+To test any server:   rollcall conform
 
 Exit codes: 0 done; 1 it did not happen, standard error says why; 2 the command
 line or the configuration is wrong, nothing was tried.`,
@@ -69,6 +70,7 @@ line or the configuration is wrong, nothing was tried.`,
 	root.AddCommand(newServe(), newSandbox(), newInit(), newMigrate(), newExport(), newImport(), newVerify(), newVersion())
 	root.AddCommand(integratorCommands()...)
 	root.AddCommand(byHandCommands()...)
+	root.AddCommand(newConform())
 	root.AddCommand(adminCommands()...)
 	usageArgs(root)
 	return root

@@ -34,20 +34,25 @@ func newSandbox() *cobra.Command {
   integratorNBTest05 (other)      seamless  THB
   integratorNoBranch (no-branch)  transfer  none: code 81
   integratorBlocked (blocked)     transfer  THB, and may not call
+  integratorHMAC (hmac)           transfer  THB; signs by HMAC, may offer VP_230001_1 alone
+  integratorTwoKeys (two-keys)    transfer  THB; has two API keys
 
   game         modes
   VP_230001_1  real, demo
   VP_230002_1  real
   VP_230003_1  real, demo
+  VP_230004_1  demo
 
   member of primary  active sessions
   player001          one: real, PC, the protocol's example
   player002          none
   player003          two: real on mobile, and demo
-  member of other    player001, without a session
+  player004          suspended
+  members of other   player001 and player005, without a session
 
   game server  games
   sandbox      all: an arcade, whose page a launched game opens
+  spare        all: nobody, for you to boot as
 
 The keys are in the credentials file. The cast's sessions begin as true ones do:
 the agent launches a game over the v2 API, the arcade starts it over the game

@@ -96,7 +96,7 @@ func TestSandboxOnOtherData(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, c = startSandbox(t, dir)
-			if len(c.GameServers) != 1 || c.GameServers[0].Token == "" || len(c.Agents) != len(castAgents) || c.GameURL == "" {
+			if len(c.GameServers) != 2 || c.GameServers[0].Token == "" || c.GameServers[1].ID != castSpare || len(c.Agents) != len(castAgents) || c.GameURL == "" {
 				t.Errorf("credentials: %d game servers, %d agents", len(c.GameServers), len(c.Agents))
 			}
 			sessions, err := primary(t, c).CheckSessions(t.Context(), "player003")

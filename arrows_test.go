@@ -44,6 +44,7 @@ var arrows = []arrow{
 	{place: "client", ours: []string{".", "wire"}, tests: []string{"rollcalltest"}},
 	{place: "conform", ours: []string{".", "wire", "client"}},
 	{place: "conform/vectors"},
+	{place: "conform/broken", ours: []string{".", "wire"}, tests: []string{"conform"}},
 	{place: "internal/admin", ours: []string{".", "wire"}},
 	{place: "internal/openapi"},
 	{place: "internal/openapi/gen", ours: []string{"internal/openapi"}, theirs: []string{"go.yaml.in/yaml/v4"}},

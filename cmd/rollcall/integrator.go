@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/rollcall-server/rollcall"
 	"github.com/rollcall-server/rollcall/client"
 	"github.com/rollcall-server/rollcall/wire"
 )
@@ -42,7 +43,7 @@ func (i *integrator) client(cmd *cobra.Command) (*client.Client, error) {
 		return nil, err
 	}
 	if i.verbose {
-		return newCaller(c, agent, showExchange(cmd.ErrOrStderr()))
+		return newCaller(c, agent, showExchange(cmd.ErrOrStderr(), agent.Signature))
 	}
 	return newCaller(c, agent, nil)
 }
@@ -70,13 +71,17 @@ func readAgent(file, who, baseURL string) (Credentials, AgentCredentials, error)
 func newCaller(c Credentials, agent AgentCredentials, trace func(client.Exchange)) (*client.Client, error) {
 	return client.New(client.Options{
 		BaseURL: c.BaseURL, AgentID: agent.AgentID, APIKey: agent.APIKey, SecretKey: agent.Secret,
-		Signature: agent.Signature, Trace: trace,
+		NextAPIKey: agent.NextAPIKey, Signature: agent.Signature, Trace: trace,
 	})
 }
 
 // showExchange returns a client's trace that explains each call on w. Of the
 // access token and the secret only the beginning is shown.
-func showExchange(w io.Writer) func(client.Exchange) {
+func showExchange(w io.Writer, profile rollcall.SignatureProfile) func(client.Exchange) {
+	digest := "SHA-256"
+	if profile == rollcall.SignatureHMAC {
+		digest = "HMAC-SHA-256, under the API key,"
+	}
 	return func(x client.Exchange) {
 		fmt.Fprintf(w, "\n> POST %s\n", x.URL)
 		for _, name := range []string{"Content-Type", wire.HeaderAuthorization, wire.HeaderAgentID, wire.HeaderTimestamp, wire.HeaderNonce, wire.HeaderSignature} {
@@ -86,7 +91,7 @@ func showExchange(w io.Writer) func(client.Exchange) {
 		}
 		fmt.Fprintf(w, ">\n> %s\n", x.Body)
 		fmt.Fprintf(w, "  cipherText is base64(iv) + base64(tag) + base64(AES-256-GCM of this plaintext):\n  %s\n", hideSecret(x.Plaintext))
-		fmt.Fprint(w, "  x-signature is SHA-256 in hex of x-agentid|x-timestamp|x-nonce|cipherText.\n")
+		fmt.Fprintf(w, "  x-signature is %s in hex of x-agentid|x-timestamp|x-nonce|cipherText.\n", digest)
 		fmt.Fprintf(w, "< %d %s\n< %s\n", x.Status, http.StatusText(x.Status), hideToken(x.Answer))
 	}
 }

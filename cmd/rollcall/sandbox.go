@@ -228,7 +228,7 @@ func (b *sandbox) begin(ctx context.Context, h *house, c Credentials, stdout io.
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	fmt.Fprint(stdout, "A check as an integrator makes it: which active sessions has player001?\n")
-	caller, err := newCaller(c, c.Agents[0], showExchange(stdout))
+	caller, err := newCaller(c, c.Agents[0], showExchange(stdout, c.Agents[0].Signature))
 	if err != nil {
 		return err
 	}

@@ -44,7 +44,7 @@ Timestamp and nonce are new ones, or those that are given.
 		RunE: s.run,
 	})
 	f := cmd.Flags()
-	f.StringVar(&s.profile, "profile", string(rollcall.SignaturePlain), "plain or hmac, as the agent is set")
+	f.StringVar(&s.profile, "profile", "", "plain or hmac, as the agent is set (default: as in the credentials, or plain)")
 	f.StringVar(&s.timestamp, "timestamp", "", "`milliseconds` since 1970, 13 digits (default: now)")
 	f.StringVar(&s.nonce, "nonce", "", "32 letters and digits (default: random ones)")
 	f.StringVar(&s.verify, "verify", "", "the `signature` in hex to compare")
@@ -79,6 +79,7 @@ func (s *signer) header() (head wire.Header, key *wire.APIKey, err error) {
 	if err != nil {
 		return head, nil, err
 	}
+	s.profile = cmp.Or(s.profile, string(agent.Signature), string(rollcall.SignaturePlain))
 	head = wire.Header{
 		AgentID:   agent.AgentID,
 		Timestamp: cmp.Or(s.timestamp, wire.FormatTimestamp(time.Now())),

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/rollcall-server/rollcall"
 	"github.com/rollcall-server/rollcall/internal/openapi"
 	"github.com/rollcall-server/rollcall/internal/openapi/openapitest"
 	"github.com/rollcall-server/rollcall/internal/roll"
@@ -117,6 +118,22 @@ func TestDocumentsAreExercised(t *testing.T) {
 	for name, except := range map[string]map[string]string{"v2": {}, "game": {}, "admin": {}} {
 		for _, missing := range documents()[name].Missing(except) {
 			t.Errorf("%s: %s", name, missing)
+		}
+	}
+}
+
+// Each code of the table of faults is in a document.
+func TestFaultCodesAreDescribed(t *testing.T) {
+	described := string(openapi.JSON("game")) + string(openapi.JSON("admin"))
+	for _, err := range []error{
+		rollcall.ErrInvalid, rollcall.ErrAuthentication, rollcall.ErrNotFound, rollcall.ErrExists, rollcall.ErrInUse,
+		rollcall.ErrLaunchUnknown, rollcall.ErrLaunchUsed, rollcall.ErrLaunchExpired, rollcall.ErrLaunchVoided,
+		rollcall.ErrGameNotRun, rollcall.ErrStaleBoot, rollcall.ErrDraining, rollcall.ErrSessionLimit,
+		rollcall.ErrMemberSuspended, rollcall.ErrAgentRefused, rollcall.ErrBranchNotConfigured,
+		rollcall.ErrTooManyRequests, rollcall.ErrUnavailable, rollcall.ErrInternal,
+	} {
+		if code, _ := wire.FaultOf(err); !strings.Contains(described, `"const": "`+code+`"`) {
+			t.Errorf("%v: no document has the code %s", err, code)
 		}
 	}
 }

@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"html/template"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -25,6 +27,29 @@ func TestDistIsCurrent(t *testing.T) {
 	for _, entry := range entries {
 		if files[entry.Name()] == nil {
 			t.Errorf("dist/%s is of no document", entry.Name())
+		}
+	}
+}
+
+// The request of section 6 is the one that docs/protocol.md writes out byte by
+// byte.
+func TestExampleIsTheSpecifications(t *testing.T) {
+	spec, err := os.ReadFile("../../../docs/protocol.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := build("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{
+		"x-agentid: integratorNBTest00\nx-timestamp: 1769745539421\nx-nonce: e39e33c18bd6ca5c9ea128c2154dd592\n",
+		"x-signature: 320d4dc4728109c3cdf9168b84561ec96e1f3f731482442e1027bc1aabab3524\n",
+		"x6/UUfEY1mI+kpv1TzMyGvG1S2z2hWf0hGnczQ==12VbmRz/BSW3DyMwXIRYzU5bSgkm5siB",
+	} {
+		escaped := strings.ReplaceAll(template.HTMLEscapeString(line), "+", "&#43;")
+		if !bytes.Contains(spec, []byte(line)) || !bytes.Contains(files["v2.html"], []byte(escaped)) {
+			t.Errorf("%q is not in both", line)
 		}
 	}
 }

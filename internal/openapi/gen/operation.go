@@ -1,6 +1,8 @@
 package main
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -219,14 +221,18 @@ func (r refusal) of(status string, response, headers *object) refusal {
 // wire is a request as it goes over the wire.
 func (p *page) wire(o *operation, op *object) string {
 	var out strings.Builder
-	var query []string
+	var query, signed []string
 	var headers strings.Builder
 	for _, parameter := range op.list("parameters") {
 		parameter := parameter.(*object).target(p.doc)
 		example := parameter.get("example")
 		switch name := parameter.text("name"); parameter.text("in") {
 		case "header":
+			if name == "x-signature" {
+				example = signature(append(signed, p.sent(op).text("cipherText")))
+			}
 			if text, ok := example.(string); ok {
+				signed = append(signed, text)
 				headers.WriteString(name + ": " + text + "\n")
 			}
 		case "query":
@@ -248,13 +254,29 @@ func (p *page) wire(o *operation, op *object) string {
 	}
 	out.WriteString(headers.String())
 	if len(o.Bodies) > 0 {
-		body := compact(p.viewOf(op.object("requestBody", "content", "application/json", "schema")))
-		if o.Plaintext == "" {
-			body = p.example(p.viewOf(op.object("requestBody", "content", "application/json", "schema")))
+		body := o.Bodies[0].Example
+		if o.Plaintext != "" {
+			body = compact(p.viewOf(bodySchema(op)))
 		}
 		out.WriteString("\n" + body)
 	}
 	return strings.TrimRight(out.String(), "\n")
+}
+
+func bodySchema(op *object) *object {
+	return op.object("requestBody", "content", "application/json", "schema")
+}
+
+// sent is the example of a request's body.
+func (p *page) sent(op *object) *object {
+	sent, _ := p.exampleValue(p.viewOf(bodySchema(op))).(*object)
+	return sent
+}
+
+// signature is that of an example, so that each can be tried (spec 3.1).
+func signature(signed []string) string {
+	sum := sha256.Sum256([]byte(strings.Join(signed, "|")))
+	return hex.EncodeToString(sum[:])
 }
 
 func queryText(example any) string {

@@ -52,6 +52,7 @@ var arrows = []arrow{
 		place: "internal/openapi/openapitest", ours: []string{"internal/openapi"},
 		theirs: []string{"github.com/santhosh-tekuri/jsonschema/v6"}, tests: []string{"wire"},
 	},
+	{place: "internal/explain", ours: []string{".", "wire"}},
 	{place: "internal/vault"},
 	{place: "internal/webhook"},
 	{place: "internal/live", ours: []string{".", "internal/roll"}},
@@ -60,7 +61,7 @@ var arrows = []arrow{
 		tests: []string{"internal/store/memory"},
 	},
 	{
-		place: "internal/auth", ours: []string{".", "wire", "internal/roll", "internal/vault"},
+		place: "internal/auth", ours: []string{".", "wire", "internal/explain", "internal/roll", "internal/vault"},
 		theirs: []string{"github.com/golang-jwt/jwt/v5"}, tests: []string{"internal/store/memory"},
 	},
 	{
@@ -75,7 +76,7 @@ var arrows = []arrow{
 	{place: "internal/store", ours: []string{anything}, theirs: []string{anything}},
 	{
 		place:  "internal/server",
-		ours:   []string{".", "wire", "internal/admin", "internal/auth", "internal/console", "internal/openapi", "internal/roll", "internal/vault"},
+		ours:   []string{".", "wire", "internal/admin", "internal/auth", "internal/console", "internal/explain", "internal/openapi", "internal/roll", "internal/vault"},
 		theirs: []string{anything}, tests: []string{"client", "conform", "internal/openapi/openapitest", "internal/store/memory"},
 	},
 	{place: "internal/console", ours: []string{".", "internal/admin", "internal/auth", "internal/roll"}, theirs: []string{anything}},

@@ -21,6 +21,10 @@ type RequestRecord struct {
 	TookNanos int64 `json:"tookNanos"`
 	// Checks are in the order in which they were made (spec 8).
 	Checks []RequestCheck `json:"checks"`
+	// Findings say what the sender may have done wrong; empty where nothing was
+	// found, and where nothing was looked for: of such requests only some are
+	// looked at in a second.
+	Findings []RequestFinding `json:"findings,omitempty"`
 }
 
 // A RequestCheck is the verdict of one check of a request.
@@ -31,4 +35,13 @@ type RequestCheck struct {
 	Reason string `json:"reason,omitempty"`
 	// TookNanos is the check's own time, in ns.
 	TookNanos int64 `json:"tookNanos"`
+}
+
+// A RequestFinding is one fault that the service has seen in a request which it
+// has refused, made out after it was answered.
+type RequestFinding struct {
+	// Code names the fault; docs/explain.md lists all.
+	Code string `json:"code"`
+	// Value is a number that goes with some codes, such as milliseconds.
+	Value int64 `json:"value,omitempty"`
 }

@@ -22,7 +22,7 @@ func (h *history) AddRequests(_ context.Context, records []rollcall.RequestRecor
 	defer h.mu.Unlock()
 	for _, r := range records {
 		if _, have := h.of[r.LogUUID]; !have {
-			r.Checks = slices.Clone(r.Checks)
+			r.Checks, r.Findings = slices.Clone(r.Checks), slices.Clone(r.Findings)
 			h.of[r.LogUUID] = r
 		}
 	}
@@ -36,7 +36,7 @@ func (h *history) Request(_ context.Context, logUUID string) (rollcall.RequestRe
 	if !have {
 		return r, rollcall.ErrNotFound
 	}
-	r.Checks = slices.Clone(r.Checks)
+	r.Checks, r.Findings = slices.Clone(r.Checks), slices.Clone(r.Findings)
 	return r, nil
 }
 
@@ -46,7 +46,7 @@ func (h *history) RequestsAfter(_ context.Context, after string, limit int) ([]r
 	list := []rollcall.RequestRecord{}
 	for id, r := range h.of {
 		if id > after {
-			r.Checks = slices.Clone(r.Checks)
+			r.Checks, r.Findings = slices.Clone(r.Checks), slices.Clone(r.Findings)
 			list = append(list, r)
 		}
 	}

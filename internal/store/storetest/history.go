@@ -28,7 +28,8 @@ func (f *fixture) record(username string) rollcall.RequestRecord {
 	return rollcall.RequestRecord{
 		LogUUID: newID(), At: f.now, Endpoint: "/v2/members/sessions/check", AgentID: "a1", Username: username,
 		Remote: "127.0.0.1", Code: 83, Status: 200, TookNanos: 12345,
-		Checks: []rollcall.RequestCheck{{Name: "agent", Passed: true, TookNanos: 1}, {Name: "token", Reason: "expired"}},
+		Checks:   []rollcall.RequestCheck{{Name: "agent", Passed: true, TookNanos: 1}, {Name: "token", Reason: "expired"}},
+		Findings: []rollcall.RequestFinding{{Code: "token-expired", Value: 61000}, {Code: "tag-behind"}},
 	}
 }
 

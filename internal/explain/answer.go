@@ -113,6 +113,19 @@ func (x *exam) isAPIKey(secret string) bool {
 	return slices.ContainsFunc(x.know.Agents, func(a Agent) bool { return slices.Contains(a.APIKeys, strings.ToLower(secret)) })
 }
 
+// recorded adds what the server has found out by itself, and the capture does not
+// show: it may lack the body, or the key.
+func (x *exam) recorded() {
+	if x.know.Record == nil {
+		return
+	}
+	for _, f := range x.know.Record.Findings {
+		if k, ok := kindOf(f.Code); ok && !slices.ContainsFunc(x.rep.step(k.Step).Findings, func(have Finding) bool { return have.Code == f.Code }) {
+			x.fault(f.Code, f.Value, "by the server's record")
+		}
+	}
+}
+
 // The step answer says what the server has said.
 func (x *exam) answer() {
 	status, uuid := 0, ""

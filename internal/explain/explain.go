@@ -104,7 +104,7 @@ func Explain(req *Request, know Knowledge) *Report { //nolint:gocritic // Knowle
 	}
 	for _, step := range []func(){
 		x.transport, x.body, x.headers, x.prepare, x.agent, x.clock, x.signatureStep, x.tokenStep,
-		x.cipherTextStep, x.nonceStep, x.plaintextStep, x.secretStep, x.answer,
+		x.cipherTextStep, x.nonceStep, x.plaintextStep, x.secretStep, x.recorded, x.answer,
 	} {
 		step()
 	}

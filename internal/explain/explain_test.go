@@ -398,3 +398,23 @@ func TestFaults(t *testing.T) {
 		})
 	}
 }
+
+// A key that was put where it does not belong is not shown either.
+func TestHidesMisplacedKeys(t *testing.T) {
+	for name, change := range map[string]func(*sender){
+		"as the agent's id": func(s *sender) { s.agentID = ownKey },
+		"in the path":       func(s *sender) { s.path = "/v2/auth/" + ownSecret },
+		"in the username":   plain(`{"username":"` + ownSecret + `"}`),
+		"as a name":         plain(`{"` + ownKey + `":1}`),
+		"as Authorization":  headed(func(h http.Header) { h.Set("Authorization", ownSecret) }),
+		"as the signature":  headed(func(h http.Header) { h.Set("x-signature", ownKey) }),
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSender()
+			change(s)
+			if got := codes(t, "raw LF", s.send(), knowledge()); len(got) == 0 {
+				t.Error("nothing was found")
+			}
+		})
+	}
+}

@@ -56,7 +56,7 @@ func (k Kind) finding(value int64, detail string) Finding {
 	}
 	what := strings.ReplaceAll(k.What, "{v}", text)
 	if detail != "" {
-		what += " (" + detail + ")"
+		what = strings.TrimSuffix(what, ".") + " (" + detail + ")."
 	}
 	return Finding{Code: k.Code, Step: k.Step, Value: value, What: what, Mend: k.Mend, Spec: k.Spec, vague: k.vague}
 }

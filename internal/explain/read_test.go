@@ -190,6 +190,13 @@ func TestKnowledge(t *testing.T) {
 	used.Checks = append(used.Checks, rollcall.RequestCheck{Name: "cipherText", Passed: true}, rollcall.RequestCheck{Name: "nonce", Reason: "authentication failed: nonce used before"})
 	check("nonce", nil, knowledge(), used, "nonce-reused")
 
+	found := refused("", "")
+	found.Code, found.Findings = 84, []rollcall.RequestFinding{{Code: "tag-behind"}, {Code: "of-tomorrow"}}
+	r := check("findings of the record", nil, Knowledge{}, found, "tag-behind")
+	if !strings.HasPrefix(r.Likely, "Most likely: The tag stands behind the sealed bytes (by the server's record).") {
+		t.Errorf("got %q", r.Likely)
+	}
+
 	hmacs := func(s *sender) {
 		s.sign = func(s *sender, c string) string { return mac(s.key, s.agentID+"|"+s.stamp+"|"+s.nonce+"|"+c) }
 	}
@@ -204,7 +211,7 @@ func TestKnowledge(t *testing.T) {
 	// Time: nobody tells when it was sent.
 	off := func(s *sender) { s.stamp = wire.FormatTimestamp(sentAt.Add(-7*time.Hour - 2*time.Minute)) }
 	off2 := func(s *sender) { off(s); s.issued = sentAt.Add(-8 * time.Hour) }
-	r := check("assumed", off2, Knowledge{Now: sentAt}, nil, "clock-time-zone")
+	r = check("assumed", off2, Knowledge{Now: sentAt}, nil, "clock-time-zone")
 	if !r.Findings()[0].Assumed || !strings.Contains(r.Likely, "--at") || !strings.Contains(r.Likely, "a time zone of 7 h, and 2 min of drift") {
 		t.Errorf("got %q", r.Likely)
 	}

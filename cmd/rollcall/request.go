@@ -17,7 +17,7 @@ const (
 
 // waitRequest gets a request's record, and waits a little for one that is not
 // there: records are stored in batches.
-func waitRequest(ctx context.Context, c *admin.Client, logUUID string) (r rollcall.RequestRecord, err error) {
+func waitRequest(ctx context.Context, c *admin.Client, logUUID string) (r admin.RequestShown, err error) {
 	tick := time.NewTicker(recordTry)
 	defer tick.Stop()
 	patience := time.After(recordWait)

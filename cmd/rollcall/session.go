@@ -188,9 +188,10 @@ func newRequest() *cobra.Command {
 	return &cobra.Command{
 		Use: "request LOGUUID", Short: "Show what happened to a request, by the logUUID of its answer",
 		Long: `Request shows the record of one v2 request: when, who, from where, how it was
-answered, and each check that it went through with its verdict. A record is there
-within 2 s of the answer, which this command waits for, and for the configured
-time (default 7 days).`,
+answered, and each check that it went through with its verdict. Where it was
+refused and the server has found out what its sender does wrong, that and how to
+mend it are shown too. A record is there within 2 s of the answer, which this
+command waits for, and for the configured time (default 7 days).`,
 		Example: "  rollcall request 019aa0b2-7d1e-7c3e-9b1a-3f0e5d2c1b0a --credentials c.json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -211,7 +212,7 @@ time (default 7 days).`,
 	}
 }
 
-func showRequest(w io.Writer, r rollcall.RequestRecord) {
+func showRequest(w io.Writer, r admin.RequestShown) {
 	fields(w, "logUUID", r.LogUUID, "at", r.At.Format("2006-01-02 15:04:05.000 MST"), "endpoint", r.Endpoint, "agent", r.AgentID,
 		"member", r.Username, "from", r.Remote, "code", r.Code, "HTTP status", r.Status, "took", time.Duration(r.TookNanos))
 	fmt.Fprintln(w)
@@ -223,4 +224,8 @@ func showRequest(w io.Writer, r rollcall.RequestRecord) {
 		return []any{c.Name, verdict, time.Duration(c.TookNanos), c.Reason}
 	}}
 	_ = table.table(w, r.Checks)
+	for _, f := range r.Findings {
+		fmt.Fprintln(w)
+		fields(w, "finding", f.Code, "what", f.What, "mend", f.Mend, "spec", f.Spec)
+	}
 }

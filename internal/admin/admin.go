@@ -168,3 +168,22 @@ type TokenCreated struct {
 	Name  string `json:"name"`
 	Token string `json:"token"`
 }
+
+// A RequestShown is the record of a v2 request, with what its findings mean.
+type RequestShown struct {
+	rollcall.RequestRecord
+
+	Findings []RequestFinding `json:"findings,omitempty"`
+}
+
+// A RequestFinding is one of a request's faults. Of a code that this version does
+// not know there is no more than code and value.
+type RequestFinding struct {
+	rollcall.RequestFinding
+
+	// What says what is wrong, Mend what the sender has to do, Spec where the
+	// protocol has it.
+	What string `json:"what,omitempty"`
+	Mend string `json:"mend,omitempty"`
+	Spec string `json:"spec,omitempty"`
+}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/rollcall-server/rollcall"
 	"github.com/rollcall-server/rollcall/internal/admin"
+	"github.com/rollcall-server/rollcall/internal/explain"
 )
 
 // filterOf reads the filter of a list.
@@ -118,6 +119,11 @@ func seqIn(text, name string) (int64, error) {
 	return seq, nil
 }
 
-func (s *Server) showRequest(c call[none]) (rollcall.RequestRecord, error) {
-	return s.o.Service.Request(c.Context(), c.PathValue("request"))
+func (s *Server) showRequest(c call[none]) (shown admin.RequestShown, err error) {
+	shown.RequestRecord, err = s.o.Service.Request(c.Context(), c.PathValue("request"))
+	for _, found := range shown.RequestRecord.Findings {
+		f := explain.Expand(found.Code, found.Value)
+		shown.Findings = append(shown.Findings, admin.RequestFinding{RequestFinding: found, What: f.What, Mend: f.Mend, Spec: f.Spec})
+	}
+	return shown, err
 }

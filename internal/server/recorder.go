@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/rollcall-server/rollcall"
+	"github.com/rollcall-server/rollcall/internal/explain"
 	"github.com/rollcall-server/rollcall/internal/roll"
 )
 
@@ -28,17 +29,35 @@ type recorder struct {
 	history roll.History
 	metrics *Metrics
 	log     *slog.Logger
-	queue   chan rollcall.RequestRecord
+	queue   chan recorded
+	// diagnose makes the findings of a record whose request is given.
+	diagnose func(context.Context, *explain.Request, *rollcall.RequestRecord) []rollcall.RequestFinding
+}
+
+// A recorded is a record on its way to the store.
+type recorded struct {
+	rollcall.RequestRecord
+
+	// refused is the request, where it is to be diagnosed; nil: it is not.
+	refused *explain.Request
 }
 
 func newRecorder(h roll.History, m *Metrics, log *slog.Logger) *recorder {
-	return &recorder{history: h, metrics: m, log: log, queue: make(chan rollcall.RequestRecord, recordQueue)}
+	return &recorder{history: h, metrics: m, log: log, queue: make(chan recorded, recordQueue)}
+}
+
+// finished returns the record as it is stored.
+func (r *recorder) finished(ctx context.Context, e *recorded) rollcall.RequestRecord {
+	if e.refused != nil {
+		e.Findings = r.diagnose(context.WithoutCancel(ctx), e.refused, &e.RequestRecord)
+	}
+	return e.RequestRecord
 }
 
 // add never waits.
-func (r *recorder) add(record rollcall.RequestRecord) {
+func (r *recorder) add(record rollcall.RequestRecord, refused *explain.Request) {
 	select {
-	case r.queue <- record:
+	case r.queue <- recorded{record, refused}:
 	default:
 		r.metrics.dropped(1)
 	}
@@ -51,8 +70,8 @@ func (r *recorder) run(ctx context.Context) {
 	batch := make([]rollcall.RequestRecord, 0, recordBatch)
 	for {
 		select {
-		case record := <-r.queue:
-			batch = append(batch, record)
+		case e := <-r.queue:
+			batch = append(batch, r.finished(ctx, &e))
 			if len(batch) < recordBatch {
 				continue
 			}
@@ -70,8 +89,8 @@ func (r *recorder) run(ctx context.Context) {
 func (r *recorder) flush(ctx context.Context, batch []rollcall.RequestRecord) {
 	for {
 		select {
-		case record := <-r.queue:
-			if batch = append(batch, record); len(batch) < recordBatch {
+		case e := <-r.queue:
+			if batch = append(batch, r.finished(ctx, &e)); len(batch) < recordBatch {
 				continue
 			}
 			r.store(ctx, batch)

@@ -89,7 +89,8 @@ const keptRefusals = 100
 
 // samples picks the first few of each second and reason.
 type samples struct {
-	now func() time.Time
+	most int
+	now  func() time.Time
 
 	mu     sync.Mutex
 	second int64
@@ -103,7 +104,7 @@ func (s *samples) pick(reason string) bool {
 		s.second, s.picked = second, make(map[string]int)
 	}
 	s.picked[reason]++
-	return s.picked[reason] <= keptRefusals
+	return s.picked[reason] <= s.most
 }
 
 // maxStreams is how many event streams a game server may have open at a node. One

@@ -69,6 +69,8 @@ type Server struct {
 	gates    struct{ v2, game *gate } // apart: what floods one leaves the other
 	refusals samples
 	opened   streamCounts
+	// diagnoses picks the refused requests that are looked into.
+	diagnoses samples
 
 	// streams ends when the event streams are to.
 	streams    context.Context
@@ -92,7 +94,9 @@ func New(o Options) *Server {
 	s.v2 = s.endpoints()
 	s.proxies = o.TrustedProxies
 	s.gates.v2, s.gates.game = newGate(o.MaxConcurrent, o.Now), newGate(o.MaxConcurrent, o.Now)
-	s.refusals.now, s.opened.of = o.Now, make(map[string]int)
+	s.recorder.diagnose = s.diagnose
+	s.refusals, s.diagnoses = samples{most: keptRefusals, now: o.Now}, samples{most: diagnosesPerSecond, now: o.Now}
+	s.opened.of = make(map[string]int)
 	s.streams, s.endStreams = context.WithCancel(context.Background())
 	o.Metrics.observe(o.Stores, o.Service)
 	o.Metrics.watch("v2", s.gates.v2)

@@ -149,6 +149,7 @@ type exchange struct {
 	address    netip.Addr
 	trail      *roll.Trail
 	record     rollcall.RequestRecord
+	body       []byte // nil: it was not read
 	head       wire.Header
 	cipherText string
 	// refused is why it was refused though it may be right, and retryAfter when it
@@ -176,7 +177,7 @@ func (s *Server) serveV2(w http.ResponseWriter, r *http.Request) {
 	setStatusHeaders(h, status, x.retryAfter)
 	w.WriteHeader(status)
 	w.Write(body)
-	s.finish(r.Context(), x)
+	s.finish(r, x)
 }
 
 var jsonType = []string{"application/json"}
@@ -242,6 +243,7 @@ func (s *Server) process(x *exchange, r *http.Request) (wire.Data, error) {
 	if x.trail.Check("size", err) != nil {
 		return nil, err
 	}
+	x.body = body
 	// Not before the body is there: who sends it slowly must not take up room. To
 	// read it is cheap.
 	if err := enter(r, s.gates.v2); err != nil {
@@ -334,7 +336,7 @@ func (s *Server) reply(ctx context.Context, x *exchange, data wire.Data, err err
 }
 
 // finish hands the record over and counts the request.
-func (s *Server) finish(ctx context.Context, x *exchange) {
+func (s *Server) finish(r *http.Request, x *exchange) {
 	took := s.now().Sub(x.start)
 	x.record.TookNanos = took.Nanoseconds()
 	x.record.Checks = x.trail.Checks()
@@ -345,11 +347,11 @@ func (s *Server) finish(ctx context.Context, x *exchange) {
 			return
 		}
 	}
-	s.log.LogAttrs(ctx, slog.LevelDebug, "request",
+	s.log.LogAttrs(r.Context(), slog.LevelDebug, "request",
 		slog.String("log_uuid", x.record.LogUUID),
 		slog.String("endpoint", x.record.Endpoint),
 		slog.String("agent", x.record.AgentID),
 		slog.Int("code", x.record.Code),
 		slog.Duration("took", took))
-	s.recorder.add(x.record)
+	s.recorder.add(x.record, s.refusedRequest(x, r))
 }

@@ -1,0 +1,45 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strings"
+
+	"github.com/rollcall-server/rollcall"
+	"github.com/rollcall-server/rollcall/internal/explain"
+)
+
+// diagnosesPerSecond is how many refused requests of a second are looked into. Each
+// takes up to some ten milliseconds, and strangers can send what is refused.
+const diagnosesPerSecond = 10
+
+// refusedRequest returns the request for its diagnosis, or nil where there is to be
+// none. That is done by who stores the records, so that neither the answer nor the
+// time that it took tells anything of what was found.
+func (s *Server) refusedRequest(x *exchange, r *http.Request) *explain.Request {
+	switch x.record.Code {
+	case 10, 11, 83, 84:
+	default:
+		return nil
+	}
+	if !strings.HasPrefix(r.URL.Path, "/v2/") || !s.diagnoses.pick("") {
+		return nil
+	}
+	return &explain.Request{Method: r.Method, Path: r.URL.Path, Header: r.Header.Clone(), Body: x.body, HasBody: x.body != nil}
+}
+
+// diagnose returns what is wrong with a refused request. That it fails is no reason
+// to lose the record.
+func (s *Server) diagnose(ctx context.Context, req *explain.Request, record *rollcall.RequestRecord) (found []rollcall.RequestFinding) {
+	defer func() {
+		if p := recover(); p != nil {
+			found = nil
+			s.log.LogAttrs(ctx, slog.LevelError, "diagnosis failed", slog.String("log_uuid", record.LogUUID),
+				slog.String("error", fmt.Sprintf("panic: %v\n%s", p, debug.Stack())))
+		}
+	}()
+	return s.o.Auth.Diagnose(ctx, req, record)
+}

@@ -13,6 +13,7 @@ import (
 	"unicode"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/rollcall-server/rollcall/internal/admin"
 )
@@ -24,12 +25,16 @@ func adminCommands() []*cobra.Command {
 		newKey(), newAdminToken(), newAudit(), newRequest(),
 	}
 	for _, cmd := range commands {
-		f := cmd.PersistentFlags()
-		f.String("credentials", "", "`file` with adminUrl and adminToken (environment: ROLLCALL_CREDENTIALS)")
-		f.String("admin-url", "", "`URL` of the admin listener (environment: ROLLCALL_ADMIN_URL; default http://"+defaultAdminListen+")")
-		f.String("admin-token-file", "", "`file` with the admin token (environment: ROLLCALL_ADMIN_TOKEN, the token itself)")
+		adminFlags(cmd.PersistentFlags())
 	}
 	return commands
+}
+
+// adminFlags are what connect reads.
+func adminFlags(f *pflag.FlagSet) {
+	f.String("credentials", "", "`file` with adminUrl and adminToken (environment: ROLLCALL_CREDENTIALS)")
+	f.String("admin-url", "", "`URL` of the admin listener (environment: ROLLCALL_ADMIN_URL; default http://"+defaultAdminListen+")")
+	f.String("admin-token-file", "", "`file` with the admin token (environment: ROLLCALL_ADMIN_TOKEN, the token itself)")
 }
 
 // connect finds the server and the token: a flag beats the environment, and

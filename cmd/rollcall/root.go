@@ -67,7 +67,7 @@ line or the configuration is wrong, nothing was tried.`,
 		return usageError{fmt.Errorf("%w\nSee '%s --help'", err, cmd.CommandPath())}
 	})
 	root.PersistentFlags().Bool("json", false, "print JSON, for scripts")
-	root.AddCommand(newServe(), newSandbox(), newInit(), newMigrate(), newExport(), newImport(), newVerify(), newVersion())
+	root.AddCommand(newServe(), newSandbox(), newInit(), newMigrate(), newExport(), newImport(), newVerify(), newExplain(), newVersion())
 	root.AddCommand(integratorCommands()...)
 	root.AddCommand(byHandCommands()...)
 	root.AddCommand(newConform())

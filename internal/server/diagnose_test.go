@@ -113,7 +113,7 @@ func TestOnlyRefusalsAreDiagnosed(t *testing.T) {
 // A finding whose code is of another version is shown without its words.
 func TestShownFindings(t *testing.T) {
 	w := newWorld(t, nil)
-	record := rollcall.RequestRecord{LogUUID: "01a20d5b-61a0-7d0e-8c55-0f2f5d1b7a31", At: time.Now(), Findings: []rollcall.RequestFinding{
+	record := rollcall.RequestRecord{LogUUID: "01a20d5b-61a0-7d0e-8c55-0f2f5d1b7a31", Endpoint: "other", At: time.Now(), Checks: []rollcall.RequestCheck{}, Findings: []rollcall.RequestFinding{
 		{Code: "clock-time-zone", Value: -25320000}, {Code: "of-tomorrow", Value: 3},
 	}}
 	must(t, w.stores.History.AddRequests(t.Context(), []rollcall.RequestRecord{record}))

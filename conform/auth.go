@@ -21,7 +21,7 @@ func authTests() []test {
 		{"blocked", "a token for a blocked agent", "5.4", Must, asIs, answers(codeAgent)},
 	})...)
 	all = append(all, table("auth", RoleBlocked, wire.PathSessionsCheck, []row{
-		{"blocked-check", "a check by a blocked agent, with another's token", "8", Should, asIs, answers(codeAuth)},
+		{"blocked-check", "a check by a blocked agent, with another's token", "8", Should, asIs, refusedBy(codeAuth)},
 	})...)
 	all = append(all, table("auth", RoleHMAC, wire.PathAuth, []row{
 		{"hmac", "a token for an agent of the hmac profile", "3.4", Ours, asIs, accepted},
@@ -89,10 +89,10 @@ func authSecretRows() []row {
 		{"secret-cut", "the secret without its last character", "5.4", Must, secretText(func(id, s string) string { return authText(id, s[:max(len(s)-1, 0)]) }), refused},
 		{"secret-longer", "the secret with a character behind", "5.4", Must, secretText(func(id, s string) string { return authText(id, s+"x") }), refused},
 		{"secret-case", "the secret with other capitals", "5.4", Must, secretText(func(id, s string) string { return authText(id, swapCase(s)) }), refused},
-		{"secret-empty", "an empty secret", "5.4", Must, secretText(func(id, _ string) string { return authText(id, "") }), refused},
+		{"secret-empty", "an empty secret", "5.4", Should, secretText(func(id, _ string) string { return authText(id, "") }), refusedBy(codeAgent)},
 		{"api-key-as-secret", "the API key in place of the secret", "5.1", Must, func(r *request) { r.plaintext = authText(r.agent.AgentID, r.agent.APIKey) }, refused},
-		{"agent-differs", "another agentId inside than in x-agentid", "5.1", Must, secretText(func(_, s string) string { return authText("nobody", s) }), refused},
-		{"agent-inside-case", "agentId inside with other capitals", "5.1", Should, secretText(func(id, s string) string { return authText(swapCase(id), s) }), refused},
+		{"agent-differs", "another agentId inside than in x-agentid", "5.1", Ours, secretText(func(_, s string) string { return authText("nobody", s) }), refused},
+		{"agent-inside-case", "agentId inside with other capitals", "5.1", Ours, secretText(func(id, s string) string { return authText(swapCase(id), s) }), refused},
 		{"unknown-agent", "an agent that there is not", "5.4", Must, func(r *request) {
 			r.head.AgentID = newName()
 			r.plaintext = authText(r.head.AgentID, "secret")
@@ -103,19 +103,19 @@ func authSecretRows() []row {
 func authFormRows() []row {
 	wrong := answers(wire.CodeParameters)
 	return []row{
-		{"no-secret", "no secret in the plaintext", "5.1", Should, secretText(func(id, _ string) string { return fmt.Sprintf(`{"agentId":%q}`, id) }), wrong},
-		{"no-agentid", "no agentId in the plaintext", "5.1", Should, secretText(func(_, s string) string { return fmt.Sprintf(`{"secret":%q}`, s) }), wrong},
-		{"secret-null", "secret null", "5.4", Should, secretText(func(id, _ string) string { return fmt.Sprintf(`{"agentId":%q,"secret":null}`, id) }), wrong},
-		{"secret-number", "secret a number", "5.4", Should, secretText(func(id, _ string) string { return fmt.Sprintf(`{"agentId":%q,"secret":1}`, id) }), wrong},
-		{"secret-array", "secret an array", "5.4", Should, secretText(func(id, s string) string { return fmt.Sprintf(`{"agentId":%q,"secret":[%q]}`, id, s) }), wrong},
-		{"not-json", "a plaintext that is no JSON", "5.4", Should, plain("agentId=x&secret=y"), wrong},
+		{"no-secret", "no secret in the plaintext", "5.1", Ours, secretText(func(id, _ string) string { return fmt.Sprintf(`{"agentId":%q}`, id) }), wrong},
+		{"no-agentid", "no agentId in the plaintext", "5.1", Ours, secretText(func(_, s string) string { return fmt.Sprintf(`{"secret":%q}`, s) }), wrong},
+		{"secret-null", "secret null", "5.4", Ours, secretText(func(id, _ string) string { return fmt.Sprintf(`{"agentId":%q,"secret":null}`, id) }), wrong},
+		{"secret-number", "secret a number", "5.4", Ours, secretText(func(id, _ string) string { return fmt.Sprintf(`{"agentId":%q,"secret":1}`, id) }), wrong},
+		{"secret-array", "secret an array", "5.4", Ours, secretText(func(id, s string) string { return fmt.Sprintf(`{"agentId":%q,"secret":[%q]}`, id, s) }), wrong},
+		{"not-json", "a plaintext that is no JSON", "5.4", Ours, plain("agentId=x&secret=y"), wrong},
 		{"duplicate", "secret twice, the same", "1.2", Ours, secretText(func(id, s string) string {
 			return fmt.Sprintf(`{"agentId":%q,"secret":%q,"secret":%q}`, id, s, s)
 		}), wrong},
-		{"bad-signature", "a wrong signature", "5.4", Must, signature(oneDigitOff), answers(codeAuth)},
-		{"bad-ciphertext", "a cipherText that does not open", "5.4", Must, cipherText(flipAt(50)), answers(codeDecryption)},
-		{"bad-body", "a body that is no JSON", "5.4", Should, bodyText("x"), wrong},
-		{"no-nonce", "no x-nonce", "2", Should, setHeader(wire.HeaderNonce), answers(codeAuth)},
+		{"bad-signature", "a wrong signature", "5.4", Should, signature(oneDigitOff), refusedBy(codeAuth)},
+		{"bad-ciphertext", "a cipherText that does not open", "5.4", Should, cipherText(flipAt(50)), refusedBy(codeDecryption)},
+		{"bad-body", "a body that is no JSON", "5.4", Ours, bodyText("x"), wrong},
+		{"no-nonce", "no x-nonce", "2", Should, setHeader(wire.HeaderNonce), refusedBy(codeAuth)},
 	}
 }
 

@@ -14,16 +14,16 @@ func clockTests() []test {
 	ahead := func(skew time.Duration) time.Duration { return skew }
 	behind := func(skew time.Duration) time.Duration { return -skew }
 	return []test{
-		clock("day-old", "a timestamp of yesterday", Should, func(time.Duration) time.Duration { return -24 * time.Hour }, answers(codeAuth)),
-		clock("day-ahead", "a timestamp of tomorrow", Should, func(time.Duration) time.Duration { return 24 * time.Hour }, answers(codeAuth)),
-		clock("time-zone", "a timestamp off by 7 hours, as of a local time taken for UTC", Should, func(time.Duration) time.Duration { return 7 * time.Hour }, answers(codeAuth)),
+		clock("day-old", "a timestamp of yesterday", Should, func(time.Duration) time.Duration { return -24 * time.Hour }, refusedBy(codeAuth)),
+		clock("day-ahead", "a timestamp of tomorrow", Should, func(time.Duration) time.Duration { return 24 * time.Hour }, refusedBy(codeAuth)),
+		clock("time-zone", "a timestamp off by 7 hours, as of a local time taken for UTC", Should, func(time.Duration) time.Duration { return 7 * time.Hour }, refusedBy(codeAuth)),
 		clock("behind-within", "20 s within the window, behind", Ours, func(skew time.Duration) time.Duration { return behind(skew + near) }, accepted),
 		clock("behind-beyond", "20 s beyond the window, behind", Ours, func(skew time.Duration) time.Duration { return behind(skew + far) }, answers(codeAuth)),
 		clock("ahead-within", "20 s within the window, ahead", Ours, func(skew time.Duration) time.Duration { return ahead(skew + near) }, accepted),
 		clock("ahead-beyond", "20 s beyond the window, ahead", Ours, func(skew time.Duration) time.Duration { return ahead(skew + far) }, answers(codeAuth)),
 		clock("minute-behind", "a clock that is a minute slow", Should, func(time.Duration) time.Duration { return -time.Minute }, accepted),
 		steps("clock/auth-day-old", "a token asked for with a timestamp of yesterday", "2", Should, func(t *trial) error {
-			return t.late(wire.PathAuth, -24*time.Hour, answers(codeAuth))
+			return t.late(wire.PathAuth, -24*time.Hour, refusedBy(codeAuth))
 		}),
 		steps("clock/server", "the server's clock is within 5 minutes of this machine's", "2", Ours, func(t *trial) error {
 			if !t.r.clockKnown {

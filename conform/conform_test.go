@@ -184,6 +184,20 @@ func TestGoesAway(t *testing.T) {
 	}
 }
 
+// One that cuts off what it does not like is not gone.
+func TestCutsOff(t *testing.T) {
+	o := optionsFor(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Content-Type") != "application/json" {
+			panic(http.ErrAbortHandler)
+		}
+		nobody(w, r)
+	})
+	report, err := Run(t.Context(), only(o, "^(wire/content-type-.*|check/unknown-member)$"))
+	if err != nil || report.Stopped != "" || report.Results[len(report.Results)-1].Outcome != Pass || report.Count(Fail) < tooManyLost {
+		t.Errorf("%v, stopped %q, %d failed; want the last case to pass", err, report.Stopped, report.Count(Fail))
+	}
+}
+
 // Without a token what needs one is skipped, and one case says what is wrong.
 func TestNoToken(t *testing.T) {
 	o := optionsFor(t, func(w http.ResponseWriter, _ *http.Request) { envelope(w, 10, "") })
@@ -242,6 +256,11 @@ func TestBounds(t *testing.T) {
 	if err != nil || report.Requests != 25 || report.Stopped == "" || report.OK() || len(report.Results) != len(Cases()) {
 		t.Errorf("%d requests, %d results, stopped %q, %v; want 25 and all", report.Requests, len(report.Results), report.Stopped, err)
 	}
+	for _, r := range report.Results {
+		if r.Outcome == Fail && strings.Contains(r.Reason, errCount.Error()) {
+			t.Errorf("%s fails since the run may send no more", r.ID)
+		}
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	o.MaxRequests = 0
 	seen := 0
@@ -299,14 +318,15 @@ func TestClock(t *testing.T) {
 	}
 	report, err = Run(t.Context(), only(optionsFor(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header()["Date"] = nil
-		dated2(w, r)
+		nobody(w, r)
 	}), "^clock/"))
 	if err != nil || report.Count(Skip) != len(report.Results) {
 		t.Errorf("without a Date %d of %d are skipped, %v", report.Count(Skip), len(report.Results), err)
 	}
 }
 
-func dated2(w http.ResponseWriter, r *http.Request) {
+// nobody has tokens, and no member.
+func nobody(w http.ResponseWriter, r *http.Request) {
 	if !login(w, r) {
 		envelope(w, 8, "")
 	}
@@ -314,7 +334,7 @@ func dated2(w http.ResponseWriter, r *http.Request) {
 
 // What the credentials cannot test is skipped, each case with what it lacks.
 func TestSkips(t *testing.T) {
-	report, err := Run(t.Context(), optionsFor(t, dated2))
+	report, err := Run(t.Context(), optionsFor(t, nobody))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -332,7 +352,7 @@ func TestSkips(t *testing.T) {
 
 // Rollcall's own decisions are notes for others, and failures if one is strict.
 func TestSeverity(t *testing.T) {
-	o := only(optionsFor(t, dated2), "^(envelope/loguuid-header|replay/again)$")
+	o := only(optionsFor(t, nobody), "^(envelope/loguuid-header|replay/again)$")
 	for strict, want := range map[bool][2]int{false: {1, 1}, true: {2, 0}} {
 		o.Strict = strict
 		report, err := Run(t.Context(), o)
@@ -347,5 +367,29 @@ func TestVectors(t *testing.T) {
 	want := []string{"hmac.json", "plaintext.json", "refused.json", "schema.json", "seal.json", "signature.json", "signature_refused.json"}
 	if err != nil || !slices.Equal(names, want) {
 		t.Errorf("got %q, %v; want %q", names, err, want)
+	}
+}
+
+// What another server refuses by a code of its own is refused all the same; what it
+// carries out, or fails on, is not.
+func TestRefusal(t *testing.T) {
+	for _, row := range []struct {
+		code, right wire.Code
+		strict, ok  bool
+	}{
+		{codeAuth, 0, true, true},
+		{codeAuth, 0, false, true},
+		{wire.CodeParameters, 0, true, false},
+		{wire.CodeParameters, 0, false, true},
+		{wire.CodeOK, 0, false, false},
+		{wire.CodeOK, codeNoMember, false, false},
+		{codeNoMember, codeNoMember, false, false},
+		{wire.CodeInternal, 0, false, false},
+	} {
+		run := &trial{r: &runner{o: Options{Strict: row.strict}, mask: newMask()}}
+		a := &answer{right: row.right, reply: wire.Reply{Code: row.code}}
+		if err := run.judge(&message{}, a, refusedBy(codeAuth)); (err == nil) != row.ok {
+			t.Errorf("code %d where a right request gets %d, strict %v: got %v, want ok %v", row.code, row.right, row.strict, err, row.ok)
+		}
 	}
 }

@@ -38,19 +38,35 @@ type answer struct {
 type expect struct {
 	text  string
 	wrong func(a *answer) string
+	// lax stands in for wrong unless the run is strict; nil: nothing does.
+	lax func(a *answer) string
 }
 
 // accepted is the answer to a right request.
-var accepted = expect{"the answer to a right request", func(a *answer) string { return codeWrong(a, a.right) }}
+var accepted = expect{text: "the answer to a right request", wrong: func(a *answer) string { return codeWrong(a, a.right) }}
 
 // answers waits for this code. The HTTP status is looked at in cases of its own.
 func answers(c wire.Code) expect {
-	return expect{fmt.Sprintf("code %d (%s)", c, c.Message()), func(a *answer) string { return codeWrong(a, c) }}
+	return expect{text: fmt.Sprintf("code %d (%s)", c, c.Message()), wrong: func(a *answer) string { return codeWrong(a, c) }}
+}
+
+// refusedBy waits for this code; of another server, which may have chosen another
+// one, for any refusal: what counts is that it does not carry the request out.
+func refusedBy(c wire.Code) expect {
+	e := answers(c)
+	e.text += ", or another refusal"
+	e.lax = func(a *answer) string {
+		if a.reply.Code == wire.CodeOK || a.reply.Code == wire.CodeInternal || a.reply.Code == a.right {
+			return codeWrong(a, c)
+		}
+		return ""
+	}
+	return e
 }
 
 // answersStatus waits for this code and this HTTP status (spec 1.6).
 func answersStatus(status int, c wire.Code) expect {
-	return expect{fmt.Sprintf("HTTP %d and code %d (%s)", status, c, c.Message()), func(a *answer) string {
+	return expect{text: fmt.Sprintf("HTTP %d and code %d (%s)", status, c, c.Message()), wrong: func(a *answer) string {
 		if wrong := codeWrong(a, c); wrong != "" {
 			return wrong
 		}
@@ -70,7 +86,7 @@ func codeWrong(a *answer, c wire.Code) string {
 
 // and waits for more: what reads the answer, and returns what is wrong.
 func (e expect) and(text string, wrong func(a *answer) string) expect {
-	return expect{e.text + ", " + text, func(a *answer) string {
+	return expect{text: e.text + ", " + text, wrong: func(a *answer) string {
 		if why := e.wrong(a); why != "" {
 			return why
 		}

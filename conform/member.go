@@ -27,7 +27,7 @@ func memberTests() []test {
 	})...)
 	return append(all, writing(
 		steps("members/again", "a member that there is already", "7.1", Must, memberAgain),
-		steps("members/known", "a member is known as soon as it is made", "7.1", Must, memberKnown),
+		steps("members/known", "a member is known as soon as it is made", "7.1", Ours, memberKnown),
 		steps("members/other-agent", "two agents have members of the same name", "6.3", Should, memberOfBoth),
 		steps("members/other-agent-unseen", "a member that another agent has made", "6.3", Should, memberUnseen),
 		steps("members/case", "a name with other capitals is another member", "6.1", Should, memberCase),
@@ -48,7 +48,7 @@ func memberRows() []row {
 		{"site-33", "a siteId of 33 characters", "7.1", Ours, fields(`{"username":"%","siteId":"` + strings.Repeat("s", 33) + `"}`), wrong},
 		{"site-form", "a siteId with a space", "7.1", Ours, fields(`{"username":"%","siteId":"s 1"}`), wrong},
 		{"site-null", "siteId null", "1.2", Ours, fields(`{"username":"%","siteId":null}`), wrong},
-		{"site-number", "siteId a number", "7.1", Should, fields(`{"username":"%","siteId":1}`), wrong},
+		{"site-number", "siteId a number", "7.1", Ours, fields(`{"username":"%","siteId":1}`), wrong},
 		{"site-empty", "an empty siteId, which is none", "7.1", Ours, fields(`{"username":"%","siteId":""}`), withoutData},
 		{"username-missing", "no username", "7.1", Must, fields(`{"siteId":"s1"}`), wrong},
 		{"username-empty", "an empty username", "7.1", Must, fields(`{"username":""}`), wrong},
@@ -61,7 +61,7 @@ func memberRows() []row {
 		{"username-underscore", "a username with an underscore", "7.1", Must, fields(`{"username":"%_"}`), wrong},
 		{"username-space", "a username with a space behind", "7.1", Must, fields(`{"username":"% "}`), wrong},
 		{"username-letters", "a username with letters that are not ASCII", "7.1", Must, fields(`{"username":"%é"}`), wrong},
-		{"username-number", "a number as username", "7.1", Should, fields(`{"username":1}`), wrong},
+		{"username-number", "a number as username", "7.1", Ours, fields(`{"username":1}`), wrong},
 		{"duplicate", "username twice, the same", "1.2", Ours, func(r *request) {
 			r.plaintext = fmt.Sprintf(`{"username":%q,"username":%[1]q}`, r.username)
 		}, wrong},
@@ -126,7 +126,7 @@ func memberUnseen(t *trial) error {
 	if err != nil {
 		return err
 	}
-	if err := t.checkOf(RolePrimary, username, answers(codeNoMember)); err != nil {
+	if err := t.checkOf(RolePrimary, username, refusedBy(codeNoMember)); err != nil {
 		return err
 	}
 	return t.checkOf(RoleOther, username, noSession)

@@ -71,12 +71,12 @@ func (r *Report) Count(o Outcome) int {
 func (r *Report) OK() bool { return r.Count(Fail) == 0 && r.Stopped == "" }
 
 // WriteText writes the report for a person: each failure with what was sent, wanted
-// and got, then notes and skips by a line each, then the numbers.
+// and got, then notes, then what was skipped and why, then the numbers.
 func (r *Report) WriteText(w io.Writer) error {
 	out := &strings.Builder{}
 	r.failures(out)
-	r.lines(out, Note, "Notes: Rollcall's own rules, which another server need not follow (--strict makes them count).")
-	r.lines(out, Skip, "Skipped:")
+	r.notes(out)
+	r.skips(out)
 	r.summary(out)
 	_, err := io.WriteString(w, out.String())
 	return err
@@ -105,17 +105,36 @@ func indent(text string) string {
 	return "    " + strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n    ") + "\n"
 }
 
-func (r *Report) lines(out io.Writer, o Outcome, title string) {
-	if r.Count(o) == 0 {
+func (r *Report) notes(out io.Writer) {
+	if r.Count(Note) == 0 {
 		return
 	}
-	fmt.Fprintln(out, title)
+	fmt.Fprintln(out, "Notes: Rollcall's own rules, which another server need not follow (--strict makes them count).")
 	for i := range r.Results {
-		if line := &r.Results[i]; line.Outcome == o {
-			fmt.Fprintf(out, "  %s: %s\n", line.ID, line.Reason)
+		if note := &r.Results[i]; note.Outcome == Note {
+			fmt.Fprintf(out, "  %s: %s\n", note.ID, note.Reason)
 		}
 	}
 	fmt.Fprintln(out)
+}
+
+// skips names the skipped cases by what they lack.
+func (r *Report) skips(out io.Writer) {
+	var reasons []string
+	ids := map[string][]string{}
+	for i := range r.Results {
+		s := &r.Results[i]
+		if s.Outcome != Skip {
+			continue
+		}
+		if ids[s.Reason] == nil {
+			reasons = append(reasons, s.Reason)
+		}
+		ids[s.Reason] = append(ids[s.Reason], s.ID)
+	}
+	for _, reason := range reasons {
+		fmt.Fprintf(out, "Skipped, %d: %s\n  %s\n\n", len(ids[reason]), reason, strings.Join(ids[reason], " "))
+	}
 }
 
 func (r *Report) summary(out io.Writer) {

@@ -20,9 +20,11 @@ func sample() Report {
 	note.Severity, note.Reason = Ours, "got HTTP status 401"
 	skipped := result("auth/d", Skip)
 	skipped.Reason = "the credentials have no agent of role hmac"
+	skipped2 := skipped
+	skipped2.ID = "auth/e"
 	return Report{
 		BaseURL: "http://x", StartedAt: time.Date(2026, 1, 30, 3, 58, 52, 0, time.UTC), TookMillis: 1234, Requests: 7, ClockOffsetMillis: -25_320_000,
-		Results: []Result{result("wire/a", Pass), failed, note, skipped},
+		Results: []Result{result("wire/a", Pass), failed, note, skipped, skipped2},
 	}
 }
 
@@ -43,11 +45,11 @@ func TestText(t *testing.T) {
 Notes: Rollcall's own rules, which another server need not follow (--strict makes them count).
   auth/c: got HTTP status 401
 
-Skipped:
-  auth/d: the credentials have no agent of role hmac
+Skipped, 2: the credentials have no agent of role hmac
+  auth/d auth/e
 
 The server's clock is -7h2m0s from this machine's; the requests carried the server's time.
-http://x: 1 passed, 1 failed, 1 notes, 1 skipped; 7 requests in 1.2s.
+http://x: 1 passed, 1 failed, 1 notes, 2 skipped; 7 requests in 1.2s.
 `
 	r, got := sample(), new(strings.Builder)
 	if err := r.WriteText(got); err != nil || got.String() != want {
@@ -83,7 +85,7 @@ func TestJUnit(t *testing.T) {
 	if f := wire.Cases[1].Failure; f == nil || f.Type != "must" || f.Message != "got code 0, want code 84 & <more>" || !strings.Contains(f.Text, "955585ed") {
 		t.Errorf("failure: %+v", f)
 	}
-	if auth.Tests != 2 || auth.Failures != 0 || auth.Skipped != 2 || auth.Cases[0].Skipped.Message != "note: got HTTP status 401" {
+	if auth.Tests != 3 || auth.Failures != 0 || auth.Skipped != 3 || auth.Cases[0].Skipped.Message != "note: got HTTP status 401" {
 		t.Errorf("auth: %+v", auth)
 	}
 	if c := wire.Cases[0]; c.Failure != nil || c.Skipped != nil || c.Name != "wire/a" || c.ClassName != "conform.wire" {

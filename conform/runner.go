@@ -84,27 +84,44 @@ func (r *runner) runCases(ctx context.Context, report *Report) error {
 			continue
 		}
 		if report.Stopped == "" {
-			report.Stopped = r.whyStop(ctx)
+			report.Stopped = r.whyStop(ctx, true)
 		}
 		result := Result{Case: t.Case, Outcome: Skip, Reason: "not run: " + report.Stopped}
 		if report.Stopped == "" {
 			result = r.try(ctx, t)
 		}
 		report.Results = append(report.Results, result)
+		if why, ok := strings.CutPrefix(result.Reason, unfinished); ok {
+			report.Stopped = why
+		}
 		if r.o.Progress != nil && report.Stopped == "" {
 			r.o.Progress(result)
 		}
 	}
-	if r.lost >= tooManyLost {
+	if report.Stopped == gone {
 		return fmt.Errorf("conform: %s does not answer any more", r.base)
 	}
 	return nil
 }
 
-// tooManyLost requests in a row without an answer end the run.
-const tooManyLost = 3
+const (
+	// tooManyLost requests in a row without an answer have the run look whether there
+	// is still anybody.
+	tooManyLost = 3
+	gone        = "the server does not answer any more"
+	unfinished  = "not finished: "
+)
 
-func (r *runner) whyStop(ctx context.Context) string {
+// whyStop says why nothing more is to be sent; "": nothing is wrong.
+func (r *runner) whyStop(ctx context.Context, look bool) string {
+	if look && r.isLost() {
+		// It may have cut off requests that it did not like.
+		t := &trial{ctx: ctx, r: r}
+		if req, err := t.request(RolePrimary, wire.PathAuth); err == nil {
+			_, _ = t.exchange(req.make()) // heard notes whether it was answered
+		}
+	}
+	lost := r.isLost()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
@@ -112,12 +129,18 @@ func (r *runner) whyStop(ctx context.Context) string {
 		return "the run took longer than its timeout"
 	case ctx.Err() != nil:
 		return "interrupted"
-	case r.lost >= tooManyLost:
-		return "the server does not answer any more"
+	case lost:
+		return gone
 	case r.requests >= r.o.MaxRequests:
 		return fmt.Sprintf("the run has sent the %d requests that it may", r.o.MaxRequests)
 	}
 	return ""
+}
+
+func (r *runner) isLost() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.lost >= tooManyLost
 }
 
 // try runs one case.
@@ -136,8 +159,8 @@ func (r *runner) try(ctx context.Context, t test) Result {
 		result.Outcome = Pass
 	case skipped:
 		result.Outcome, result.Reason = Skip, string(why)
-	case ctx.Err() != nil:
-		result.Outcome, result.Reason = Skip, "not finished: "+r.whyStop(ctx)
+	case ctx.Err() != nil || errors.Is(err, errCount):
+		result.Outcome, result.Reason = Skip, unfinished+r.whyStop(ctx, false)
 	case t.Severity == Ours && !r.o.Strict:
 		result.Outcome, result.Reason = Note, r.mask.text(err.Error())
 	default:

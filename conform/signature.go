@@ -92,7 +92,7 @@ func ruleRows() []row {
 		{"62-digits", "62 of the 64 digits", "3.1", Must, signature(func(r *request, c string) string { return rightSignature(r, c)[:62] }), refused},
 		{"66-digits", "two digits too many", "3.1", Must, signature(func(r *request, c string) string { return rightSignature(r, c) + "00" }), refused},
 		{"zeros", "64 zeros", "3.1", Must, signature(func(*request, string) string { return strings.Repeat("0", 64) }), refused},
-		{"hmac-of-plain-agent", "HMAC under the API key, by an agent of the plain profile", "3.4", Should, underProfile(rollcall.SignatureHMAC, ownKey), refused},
+		{"hmac-of-plain-agent", "HMAC under the API key, by an agent of the plain profile", "3.4", Should, underProfile(rollcall.SignatureHMAC, ownKey), refusedBy(codeAuth)},
 	}
 }
 

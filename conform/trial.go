@@ -41,7 +41,11 @@ func (t *trial) judge(m *message, a *answer, e expect) error {
 	if a.noReply != nil {
 		return a.noReply
 	}
-	if why := e.wrong(a); why != "" {
+	wrong := e.wrong
+	if e.lax != nil && !t.r.o.Strict {
+		wrong = e.lax
+	}
+	if why := wrong(a); why != "" {
 		return fmt.Errorf("got %s, want %s", why, e.text)
 	}
 	return nil

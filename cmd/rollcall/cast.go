@@ -61,11 +61,11 @@ var castMembers = [][2]string{
 	{"integratorNBTest04", "player003"},
 	{"integratorNBTest04", castSuspended},
 	{"integratorNBTest05", "player001"},
-	{"integratorNBTest05", "player005"},
+	{"integratorNBTest05", "other001"},
 }
 
 // castSuspended is the member that may not play.
-const castSuspended = "player004"
+const castSuspended = "suspended1"
 
 // castServer is the game server that the arcade is. castSpare is nobody: who tries
 // the game servers' API, as rollcall conform does, boots as it.
@@ -77,7 +77,7 @@ const (
 // castFacts tell rollcall conform of the cast.
 var castFacts = Facts{
 	Facts: conform.Facts{
-		Member: "player002", Playing: "player001", Shared: "player001", OthersMember: "player005", Suspended: castSuspended,
+		Member: "player002", Playing: "player001", Shared: "player001", OthersMember: "other001", Suspended: castSuspended,
 		Game: "VP_230001_1", RealGame: "VP_230002_1", DemoGame: "VP_230004_1",
 		RestrictedRole: roleHMAC, RestrictedGame: "VP_230003_1",
 	},

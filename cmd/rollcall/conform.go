@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -76,7 +77,7 @@ server could not be reached, 2 the command line or the file is wrong.`,
 	f.DurationVar(&c.options.Timeout, "timeout", 10*time.Minute, "stop after so long")
 	f.StringVar(&c.junit, "junit", "", "write a JUnit report to this `file`")
 	f.StringVar(&c.vectors, "vectors", "", "write the test vectors to this `directory` and send nothing")
-	f.BoolVarP(&c.verbose, "verbose", "v", false, "show the cases that pass, too")
+	f.BoolVarP(&c.verbose, "verbose", "v", false, "show the cases that pass or are skipped, too")
 	return cmd
 }
 
@@ -147,13 +148,18 @@ func (c *conformance) facts(credentials Credentials) error {
 	return nil
 }
 
-// progress returns what shows each case as it ends: those that pass only if all are
-// asked for.
+// progress returns what shows each case as it ends, under its group: those that pass
+// or are skipped only if all are asked for.
 func progress(w io.Writer, all bool) func(conform.Result) {
 	words := map[conform.Outcome]string{conform.Pass: "ok", conform.Fail: "FAIL", conform.Note: "note", conform.Skip: "skip"}
+	last := ""
 	return func(r conform.Result) {
+		if group, _, _ := strings.Cut(r.ID, "/"); group != last {
+			fmt.Fprintf(w, "%s …\n", group)
+			last = group
+		}
 		switch {
-		case r.Outcome != conform.Pass:
+		case r.Outcome == conform.Fail || r.Outcome == conform.Note || r.Outcome == conform.Skip && all:
 			fmt.Fprintf(w, "%-4s %s: %s\n", words[r.Outcome], r.ID, r.Reason)
 		case all:
 			fmt.Fprintf(w, "%-4s %s (%d ms)\n", words[r.Outcome], r.ID, r.TookMillis)

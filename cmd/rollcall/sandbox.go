@@ -47,8 +47,8 @@ func newSandbox() *cobra.Command {
   player001          one: real, PC, the protocol's example
   player002          none
   player003          two: real on mobile, and demo
-  player004          suspended
-  members of other   player001 and player005, without a session
+  suspended1         none, and may not play
+  members of other   player001 and other001, without a session
 
   game server  games
   sandbox      all: an arcade, whose page a launched game opens

@@ -22,13 +22,19 @@ var clockKinds = []Kind{
 	},
 }
 
-// zoneOf splits a difference into a time zone's offset, in steps of 15 min up to
-// 14 h, and what is left, which is to be small.
+// oddZones are the offsets in use that are no whole hours, in minutes.
+var oddZones = []int{210, 270, 330, 345, 390, 525, 570, 630, 765}
+
+// zoneOf splits a difference into the offset of a time zone, of either sign, and
+// what is left, which is to be no more than clocks may be off.
 func zoneOf(ahead time.Duration) (zone, drift time.Duration, ok bool) {
-	const step = 15 * time.Minute
-	zone = ahead.Round(30 * time.Minute)
-	if (ahead - zone).Abs() > defaultSkew {
-		zone = ahead.Round(step)
+	zone = ahead.Round(time.Hour)
+	for _, minutes := range oddZones {
+		for _, odd := range []time.Duration{time.Duration(minutes) * time.Minute, -time.Duration(minutes) * time.Minute} {
+			if (ahead - odd).Abs() < (ahead - zone).Abs() {
+				zone = odd
+			}
+		}
 	}
 	drift = ahead - zone
 	return zone, drift, zone != 0 && zone.Abs() <= 14*time.Hour && drift.Abs() <= defaultSkew

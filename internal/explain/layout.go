@@ -131,6 +131,10 @@ type text struct {
 func readings(s string) []text {
 	mended := mendText(s)
 	out := []text{mended}
+	if strings.Trim(s, " ") != s { // the spaces at its ends may be pluses too
+		out = append(out, mendText(strings.ReplaceAll(s, " ", "+")))
+		out[1].codes = append([]string{"plus-lost"}, out[1].codes...)
+	}
 	for _, enc := range []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding} {
 		inner, err := enc.DecodeString(mended.s)
 		if err == nil && len(inner) >= 40 && base64Text(string(inner)) {

@@ -34,6 +34,7 @@ func readHTTP(data []byte) ([]*Request, error) {
 		r.Answer = readAnswer(rest[at[0]:])
 	}
 	r.Body = r.cutBody(body)
+	r.HasBody = len(r.Body) > 0 || r.Method != "" && !r.leftOut()
 	return []*Request{r}, nil
 }
 
@@ -51,6 +52,12 @@ func cutHead(data []byte) (head string, rest []byte) {
 		at += end + 1
 	}
 	return string(data), nil
+}
+
+// leftOut reports whether the headers tell of a body that the capture has not.
+func (r *Request) leftOut() bool {
+	n, err := strconv.Atoi(r.Header.Get("Content-Length"))
+	return err == nil && n > 0 && len(r.Body) == 0
 }
 
 // maxHead bounds how many lines a head may have.

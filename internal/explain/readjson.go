@@ -68,6 +68,7 @@ func (e *harEntry) read() *Request {
 	if post := e.Request.PostData; post != nil {
 		r.Body = harText(post.Text, post.Encoding)
 	}
+	r.HasBody = !r.leftOut()
 	if e.Response.Status > 0 {
 		var answer Request
 		for _, h := range e.Response.Headers {

@@ -59,6 +59,9 @@ type candidate struct {
 
 func (c *candidate) right() bool { return len(c.codes) == 0 }
 
+// hasKey reports whether a key of the agent's own is known.
+func (x *exam) hasKey() bool { return slices.ContainsFunc(x.keys, (*candidate).right) }
+
 // aead returns the key's GCM for an iv of so many bytes.
 func (c *candidate) aead(ivSize int) cipher.AEAD {
 	if ivSize == 12 {

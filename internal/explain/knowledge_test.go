@@ -85,6 +85,14 @@ func TestProfile(t *testing.T) {
 	examine(t, "plain on hmac", nil, know, nil, "signature-plain-on-hmac")
 	know.Agents = nil
 	examine(t, "hmac without a key", hmacs, know, nil, "")
+	know.Profile = ""
+	examine(t, "hmac, perhaps", hmacs, know, nil, "")
+	know.Profile = rollcall.SignaturePlain
+	examine(t, "not hmac", hmacs, know, nil, "signature-unknown")
+	know = knowledge()
+	know.Agents = know.Agents[1:]
+	examine(t, "keys of others", nil, know, nil, "")
+	examine(t, "keys of others, hmac", hmacs, know, nil, "")
 }
 
 // The time of sending may be known, assumed, or neither.

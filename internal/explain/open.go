@@ -292,7 +292,7 @@ func (x *exam) unopened() {
 	default:
 		x.fault("layout-wrong", 0, "one base64 over everything, the tag behind, or padding that is missing look like this")
 	}
-	if len(x.keys) > 0 {
+	if x.hasKey() {
 		x.fault("key-unknown", 0, "")
 		return
 	}

@@ -168,7 +168,7 @@ func (x *exam) signatureStep() {
 	case x.fits(rollcall.SignaturePlain, nil):
 		x.plainFits()
 	case x.hmacFits():
-	case x.profile() == rollcall.SignatureHMAC && len(x.keys) == 0:
+	case x.profile() == rollcall.SignatureHMAC && !x.hasKey():
 		x.found(stepSignature, Unknown, "under profile hmac it cannot be known without the API key")
 	default:
 		x.searchSignature(digest)

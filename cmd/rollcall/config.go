@@ -205,7 +205,7 @@ func readEnviron(f *pflag.FlagSet, environ []string) (map[string]setting, error)
 // every pod beside a Service named rollcall or rollcall-something.
 func foreignEnv(env string) bool {
 	switch env {
-	case envMasterKey, envAgentID, envAPIKey, envPrefix + "CONFIG", envPrefix + "CREDENTIALS", envPrefix + "ADMIN_URL", envPrefix + "ADMIN_TOKEN":
+	case envMasterKey, envAgentID, envAPIKey, envSecret, envPrefix + "CONFIG", envPrefix + "CREDENTIALS", envPrefix + "ADMIN_URL", envPrefix + "ADMIN_TOKEN":
 		return true
 	}
 	return strings.HasPrefix(env, envPrefix+"TEST_") || strings.HasSuffix(env, "_PORT") ||

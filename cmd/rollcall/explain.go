@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 	"time"
@@ -125,23 +124,9 @@ func printReports(cmd *cobra.Command, reports []*explain.Report) error {
 	return nil
 }
 
-// capture reads the file that is named, or standard input.
-func capture(cmd *cobra.Command, args []string) (data []byte, err error) {
-	in := cmd.InOrStdin()
-	if len(args) == 1 && args[0] != "-" {
-		f, err := os.Open(args[0])
-		if err != nil {
-			return nil, err
-		}
-		defer func() { _ = f.Close() }()
-		in = f
-	}
-	return io.ReadAll(io.LimitReader(in, explain.MaxCapture+1))
-}
-
 // read reads the capture and picks the entry.
 func (o *explainOptions) read(cmd *cobra.Command, args []string) ([]*explain.Request, error) {
-	data, err := capture(cmd, args)
+	data, err := readInput(cmd, args)
 	if err != nil {
 		return nil, err
 	}
@@ -206,14 +191,14 @@ func (o *explainOptions) agents(cmd *cobra.Command) ([]explain.Agent, error) {
 			return nil, err
 		}
 		for _, a := range c.Agents {
-			list = append(list, explain.Agent{ID: a.AgentID, APIKeys: keysIn(a.APIKey), Secret: a.Secret})
+			list = append(list, explain.Agent{ID: a.AgentID, APIKeys: keysIn(a.APIKey, a.NextAPIKey), Secret: a.Secret})
 		}
 	}
-	key, err := secretText(o.apiKeyFile, "API_KEY")
+	key, err := secretText(o.apiKeyFile, envAPIKey)
 	if err != nil {
 		return nil, err
 	}
-	secret, err := secretText(o.secretFile, "SECRET")
+	secret, err := secretText(o.secretFile, envSecret)
 	if err != nil {
 		return nil, err
 	}
@@ -228,17 +213,20 @@ func (o *explainOptions) agents(cmd *cobra.Command) ([]explain.Agent, error) {
 	return list, nil
 }
 
-func keysIn(key string) []string {
-	if key == "" {
-		return nil
+// keysIn leaves out what is empty.
+func keysIn(keys ...string) (list []string) {
+	for _, key := range keys {
+		if key != "" {
+			list = append(list, strings.ToLower(key))
+		}
 	}
-	return []string{strings.ToLower(key)}
+	return list
 }
 
 // secretText reads a secret from its file, or from the environment.
 func secretText(file, env string) (string, error) {
 	if file == "" {
-		return strings.TrimSpace(os.Getenv(envPrefix + env)), nil
+		return strings.TrimSpace(os.Getenv(env)), nil
 	}
 	text, err := os.ReadFile(file)
 	return strings.TrimSpace(string(text)), err

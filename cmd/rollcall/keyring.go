@@ -13,10 +13,11 @@ import (
 // A keyring finds the keys of commands that work by hand, without the service.
 type keyring struct{ file, who string }
 
-// Where a keyring looks when no credentials file is named.
+// Where keys are looked for when no file with them is named.
 const (
 	envAgentID = envPrefix + "AGENT_ID"
 	envAPIKey  = envPrefix + "API_KEY"
+	envSecret  = envPrefix + "SECRET"
 )
 
 func (k *keyring) flags(cmd *cobra.Command) *cobra.Command {

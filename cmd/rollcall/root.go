@@ -51,6 +51,7 @@ To look at it:        rollcall sandbox
 To run it for real:   rollcall init --data DIR, then rollcall serve --data DIR
 To set it up:         rollcall branch, agent, game, member, gameserver
 To connect to it:     rollcall check, launch, online, logout, register
+It does not work:     rollcall explain
 A call step by step:  rollcall seal, open, sign, token
 To operate it:        rollcall session, kick, history, webhook, key, audit, request
 Its stores:           rollcall migrate, export, import, verify

@@ -34,8 +34,8 @@ wrong, and how to mend it. It works offline and prints no secret.
 
 A capture is one of these; which one, is found out:
 
-  http   a request as it goes over the wire, its answer behind it if you have it;
-         also as curl -v shows it, and headers without a request line
+  http   requests as they go over the wire, each with its answer behind it if you
+         have it; also as curl -v shows them, and headers without a request line
   curl   a curl command line, such as a browser's "Copy as cURL"
   har    what a browser or a proxy exports: of its requests those to /v2
   json   {"method": …, "url": …, "headers": {…}, "body": {…} or "…"}

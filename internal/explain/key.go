@@ -41,7 +41,7 @@ var keyKinds = []Kind{
 	},
 	{
 		Code: "key-unknown", Step: stepCipherText, Spec: "4.3", What: "It opens with none of the keys at hand, in no way that is known.", vague: true,
-		Mend: "Look whether the sender's API key is this one (test and live differ; a key that was retired opens nothing), and whether the text was changed on its way. 'rollcall seal' makes a right one to compare with.",
+		Mend: "Look whether the sender's API key is this one (test and live differ; a key that was retired opens nothing) and not the Secret key, and whether the text was changed on its way. 'rollcall seal' makes a right one to compare with.",
 	},
 }
 

@@ -84,7 +84,7 @@ var layoutKinds = []Kind{
 	},
 	{
 		Code: "base64-newlines", Step: stepCipherText, Spec: "4.2", What: "There are line ends or spaces in it.",
-		Mend: "Encode without line ends: Java getEncoder() and not getMimeEncoder(), Ruby strict_encode64, Android NO_WRAP, base64 -w0, PHP without chunk_split; and trim what echo adds.",
+		Mend: "Encode without line ends: Java getEncoder() and not getMimeEncoder(), Ruby strict_encode64, Android NO_WRAP, base64 -w0, PHP without chunk_split, Perl encode_base64($bytes, \"\"), Python b64encode and not encodebytes; and trim what echo adds.",
 	},
 	{
 		Code: "base64-not-canonical", Step: stepCipherText, Spec: "4.2", What: "Its base64 is not in the one canonical form.",

@@ -113,6 +113,61 @@ func TestHARWithMany(t *testing.T) {
 	}
 }
 
+// A log has many exchanges, indented, and lines of its own behind them.
+func TestReadLog(t *testing.T) {
+	const answer = "HTTP/1.1 200 OK\nContent-Type: application/json\n\n" + `{"code":84,"message":"Decryption Failed","logUUID":"u"}` + "\n\n2026-01-30 ERROR it does not work\n"
+	// A right request, answered wrongly: nothing is found, and the answer is read.
+	first, second := rawText(newSender().send(), "\n")+"\n\n", rawText(newSender().send(), "\n")+"\n\n"
+	log := first + answer + second + answer
+	for name, text := range map[string]string{
+		"as it is": log,
+		"indented": "    " + strings.ReplaceAll(log, "\n", "\n    "),
+		"curl -v":  marked2(first) + marked2(second),
+	} {
+		list, err := Read([]byte(text), FormatAuto)
+		if err != nil || len(list) != 2 {
+			t.Errorf("%s: got %d requests, %v", name, len(list), err)
+			continue
+		}
+		for _, r := range list {
+			if found := Explain(r, knowledge()).Findings(); len(found) > 0 {
+				t.Errorf("%s: got %+v", name, found)
+			}
+			if r.Answer == nil || !r.Answer.HasCode || r.Answer.Code != 84 {
+				t.Errorf("%s: got the answer %+v, want code 84", name, r.Answer)
+			}
+		}
+		if list[0].Header.Get("X-Nonce") == list[1].Header.Get("X-Nonce") {
+			t.Errorf("%s: the requests are one", name)
+		}
+	}
+}
+
+// marked2 is a request with an answer as curl -v shows them, but for the body.
+func marked2(raw string) string {
+	head, _, _ := strings.Cut(raw, "\n\n")
+	return "> " + strings.ReplaceAll(head, "\n", "\n> ") + "\n>\n< HTTP/1.1 200 OK\n<\n" + `{"code":84,"message":"","logUUID":"u"}` + "\n"
+}
+
+// JSON captures are as programs happen to write them.
+func TestReadJSONForms(t *testing.T) {
+	for name, text := range map[string]string{
+		"status as text":   `{"path":"/v2/auth","headers":{},"body":{},"response":{"status":"200","body":{"code":10}}}`,
+		"answer as text":   `{"path":"/v2/auth","headers":{},"body":{},"answer":"{\"code\":10}"}`,
+		"answer as object": `{"path":"/v2/auth","headers":{},"body":{},"answer":{"code":10,"message":""}}`,
+		"request inside":   `{"request":{"path":"/v2/auth","headers":{"x-agentid":"a"},"body":{}},"response":{"status":200,"body":"{\"code\":10}"}}`,
+	} {
+		list, err := Read([]byte(text), FormatAuto)
+		if err != nil || list[0].Path != "/v2/auth" || list[0].Answer == nil || list[0].Answer.Code != 10 {
+			t.Errorf("%s: got %+v, %v", name, list, err)
+		}
+	}
+	_, err := Read([]byte(`{"path":["secret"]}`), FormatAuto)
+	if err == nil || !strings.Contains(err.Error(), `member "Path" is of another type`) || strings.Contains(err.Error(), "secret") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // pageRow is a kind's row in docs/explain.md.
 func pageRow(k Kind) string {
 	cell := strings.NewReplacer("|", `\|`, "{v}", "N", "<", "&lt;").Replace

@@ -17,12 +17,65 @@ var (
 	answerStart = regexp.MustCompile(`(?m)^HTTP/[0-9.]+ +[1-5][0-9][0-9]`)
 )
 
-// readHTTP reads a request as it goes over the wire, its lines ended by CRLF or LF,
-// with the answer behind it where there is one.
-func readHTTP(data []byte) ([]*Request, error) {
+// readHTTP reads requests as they go over the wire, their lines ended by CRLF or
+// LF, each with the answer behind it where there is one.
+func readHTTP(data []byte) (list []*Request, err error) {
+	data = outdent(data)
+	starts, read := requestStart, readWire
 	if marked(data) {
-		return readMarked(data)
+		starts, read = markedStart, readMarked
 	}
+	for _, part := range splitAt(data, starts) {
+		r, err := read(part)
+		if err != nil {
+			return nil, err
+		}
+		if list = append(list, r); len(list) == maxEntries {
+			break
+		}
+	}
+	return list, nil
+}
+
+// Where one of several requests begins.
+var (
+	requestStart = regexp.MustCompile(`(?m)^[A-Z]{1,20} +\S+ +HTTP/[0-9.]+\r?$`)
+	markedStart  = regexp.MustCompile(`(?m)^> [A-Z]{1,20} +\S+`)
+)
+
+// splitAt cuts data where starts match; what is before the first goes with it.
+func splitAt(data []byte, starts *regexp.Regexp) (parts [][]byte) {
+	begin := 0
+	for i, at := range starts.FindAllIndex(data, maxEntries+1) {
+		if i > 0 {
+			parts = append(parts, data[begin:at[0]])
+			begin = at[0]
+		}
+	}
+	return append(parts, data[begin:])
+}
+
+// outdent takes away the blanks that all lines begin with, as where a capture stands
+// in a ticket.
+func outdent(data []byte) []byte {
+	depth := -1
+	for line := range bytes.Lines(data) {
+		if text := bytes.TrimLeft(line, " \t"); len(bytes.TrimSpace(text)) > 0 && (depth < 0 || len(line)-len(text) < depth) {
+			depth = len(line) - len(text)
+		}
+	}
+	if depth <= 0 {
+		return data
+	}
+	out := make([]byte, 0, len(data))
+	for line := range bytes.Lines(data) {
+		out = append(out, line[min(depth, len(line)-len(bytes.TrimLeft(line, " \t"))):]...)
+	}
+	return out
+}
+
+// readWire reads one request and its answer.
+func readWire(data []byte) (*Request, error) {
 	head, rest := cutHead(bytes.TrimLeft(data, "\r\n"))
 	r := &Request{HasBody: true}
 	if err := r.readHead(head); err != nil {
@@ -35,7 +88,7 @@ func readHTTP(data []byte) ([]*Request, error) {
 	}
 	r.Body = r.cutBody(body)
 	r.HasBody = len(r.Body) > 0 || r.Method != "" && !r.leftOut()
-	return []*Request{r}, nil
+	return r, nil
 }
 
 // cutHead cuts at the first empty line.
@@ -144,18 +197,12 @@ func marked(data []byte) bool {
 	return false
 }
 
-// readMarked reads what curl -v shows: of the last request, where there are more.
-// The body of a request is not in it, unless it is marked too, as rollcall's own
-// --verbose does; the answer's is.
-func readMarked(data []byte) ([]*Request, error) {
+// readMarked reads what curl -v shows of one request. The body of the request is not
+// in it, unless it is marked too, as rollcall's own --verbose does; the answer's is.
+func readMarked(data []byte) (*Request, error) {
 	var sent, answered, loose strings.Builder
 	for line := range strings.Lines(string(data)) {
 		text := strings.TrimRight(line, "\r\n")
-		if m := strings.TrimPrefix(text, "> "); m != text && requestLine.MatchString(m) {
-			sent.Reset()
-			answered.Reset()
-			loose.Reset()
-		}
 		switch {
 		case text == ">" || strings.HasPrefix(text, "> "):
 			sent.WriteString(strings.TrimPrefix(text[1:], " ") + "\n")
@@ -181,5 +228,5 @@ func readMarked(data []byte) ([]*Request, error) {
 			r.Answer = readAnswer([]byte(text))
 		}
 	}
-	return []*Request{r}, nil
+	return r, nil
 }

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -88,17 +90,24 @@ func harText(text, encoding string) []byte {
 	return []byte(text)
 }
 
-// readJSON reads {"method", "url" or "path", "headers", "body"}, and what of the
-// answer there is as "response" or "answer".
+// A jsonCapture is {"method", "url" or "path", "headers", "body"}, alone or as
+// "request", and what of the answer there is as "response" or "answer".
+type jsonCapture struct {
+	Method, URL, Path string
+	Headers, Body     json.RawMessage
+	CipherText        json.RawMessage
+	Request           *jsonCapture
+	Response, Answer  json.RawMessage
+}
+
 func readJSON(data []byte) ([]*Request, error) {
-	var in struct {
-		Method, URL, Path string
-		Headers, Body     json.RawMessage
-		CipherText        json.RawMessage
-		Response, Answer  *jsonAnswer
-	}
+	var in jsonCapture
 	if err := json.Unmarshal(data, &in); err != nil {
-		return nil, invalid(`want {"method", "url", "headers": {…}, "body": {…} or "…"}`)
+		return nil, notJSON(err)
+	}
+	if in.Request != nil {
+		in.Request.Response, in.Request.Answer = in.Response, in.Answer
+		in = *in.Request
 	}
 	if in.Headers == nil && in.Body == nil && in.CipherText != nil {
 		return nil, invalid("that is the body alone: give the whole request, with its headers")
@@ -113,17 +122,30 @@ func readJSON(data []byte) ([]*Request, error) {
 	if err := r.jsonHeaders(in.Headers); err != nil {
 		return nil, err
 	}
-	for _, a := range []*jsonAnswer{in.Response, in.Answer} {
-		if a != nil {
-			r.Answer = newAnswer(a.Status, http.Header{}, textOf(a.Body))
+	for _, raw := range []json.RawMessage{in.Response, in.Answer} {
+		if len(raw) > 0 {
+			r.Answer = jsonAnswer(raw)
 		}
 	}
 	return []*Request{r}, nil
 }
 
-type jsonAnswer struct {
-	Status int             `json:"status"`
-	Body   json.RawMessage `json:"body"`
+func notJSON(err error) error {
+	const want = `want {"method", "url", "headers": {…}, "body": {…} or "…"}`
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && wrong.Field != "" {
+		return invalid("member %q is of another type: %s", wrong.Field, want)
+	}
+	return invalid("%s", want)
+}
+
+// jsonAnswer reads {"status", "body"}, or the body alone. A status may be a text.
+func jsonAnswer(raw json.RawMessage) *Answer {
+	var in struct{ Status, Body json.RawMessage }
+	if json.Unmarshal(raw, &in) != nil || in.Body == nil {
+		in.Body = raw
+	}
+	status, _ := strconv.Atoi(string(textOf(in.Status))) // 0: not known
+	return newAnswer(status, http.Header{}, textOf(in.Body))
 }
 
 // textOf returns a string's text, and other values as they stand.

@@ -133,7 +133,7 @@ func (r *Report) likely(x *exam) string {
 		if code, known := x.answered(); known && code != 0 {
 			return fmt.Sprintf("Nothing wrong was found here, though the answer is code %d (%s).", code, wire.Code(code).Message())
 		}
-		return "Nothing wrong was found."
+		return r.nothing()
 	}
 	text := "Most likely: " + f.What
 	if f.Assumed {
@@ -146,6 +146,20 @@ func (r *Report) likely(x *exam) string {
 		text += fmt.Sprintf(" %d more things are wrong.", more)
 	}
 	return text
+}
+
+// nothing says that nothing was found, and what could not be looked at.
+func (r *Report) nothing() string {
+	var open []string
+	for _, s := range r.Steps {
+		if s.Verdict == Unknown {
+			open = append(open, s.Name)
+		}
+	}
+	if len(open) == 0 {
+		return "Nothing wrong was found."
+	}
+	return "Nothing wrong was found, but not all is known: see " + strings.Join(open, ", ") + " above."
 }
 
 // first picks the finding to mend first: of a step that the answer's code names,

@@ -59,7 +59,7 @@ const MaxCapture = 16 << 20
 // maxEntries bounds how many requests of a capture are read.
 const maxEntries = 500
 
-// Read reads the requests of a capture: one, or of a HAR those to /v2. An error
+// Read reads the requests of a capture, of a HAR those to /v2. An error
 // is rollcall.ErrInvalid, and does not repeat the capture.
 func Read(data []byte, format Format) ([]*Request, error) {
 	if len(data) > MaxCapture {
@@ -159,7 +159,11 @@ func newAnswer(status int, header http.Header, body []byte) *Answer {
 	if at, err := http.ParseTime(header.Get("Date")); err == nil {
 		a.At = at
 	}
-	if reply, err := wire.ParseReply(body); err == nil {
+	var first json.RawMessage // a log may go on behind it
+	if json.NewDecoder(bytes.NewReader(body)).Decode(&first) != nil {
+		return a
+	}
+	if reply, err := wire.ParseReply(first); err == nil {
 		a.Code, a.HasCode = int(reply.Code), true
 		if reply.LogUUID != "" {
 			a.LogUUID = reply.LogUUID

@@ -171,6 +171,13 @@ func (o *Options) check() error {
 			return fmt.Errorf("conform: %w fact %q: want 1 to 25 letters or digits", rollcall.ErrInvalid, name)
 		}
 	}
+	seen := map[string]bool{}
+	for i := range o.Agents { // of two the second would go untried
+		if role := o.Agents[i].Role; seen[role] && role != "" {
+			return fmt.Errorf("conform: %w option Agents: role %q is given twice", rollcall.ErrInvalid, role)
+		}
+		seen[o.Agents[i].Role] = true
+	}
 	return nil
 }
 

@@ -164,6 +164,14 @@ func TestUnreachable(t *testing.T) {
 	if report, err := Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), "HTTP 404, text/html") || len(report.Results) != 0 {
 		t.Errorf("got %d results, %v; want one error", len(report.Results), err)
 	}
+	o = optionsFor(t, func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte(`{"status":"ok"}`)) })
+	if _, err := Run(t.Context(), o); err == nil || errors.Is(err, rollcall.ErrInvalid) {
+		t.Errorf("got %v; want an error that is not of the options", err)
+	}
+	o.Agents = append(o.Agents, o.Agents[0])
+	if _, err := Run(t.Context(), o); !errors.Is(err, rollcall.ErrInvalid) || !strings.Contains(err.Error(), "given twice") {
+		t.Errorf("got %v; want the role that is given twice", err)
+	}
 }
 
 // A server that goes away ends the run.

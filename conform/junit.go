@@ -48,6 +48,9 @@ func (r *Report) WriteJUnit(w io.Writer) error {
 	for _, group := range groups(r.Results) {
 		all.Suites = append(all.Suites, r.suite(group))
 	}
+	if r.Stopped != "" {
+		all.Suites = append(all.Suites, r.stopped())
+	}
 	if _, err := io.WriteString(w, xml.Header); err != nil {
 		return err
 	}
@@ -58,6 +61,16 @@ func (r *Report) WriteJUnit(w io.Writer) error {
 	}
 	_, err := io.WriteString(w, "\n")
 	return err
+}
+
+// stopped is a case of its own for a run that did not come to its end, so that who
+// reads only failures sees it.
+func (r *Report) stopped() junitSuite {
+	why := &junitMessage{Message: visible(r.Stopped)}
+	return junitSuite{
+		Name: "run", Tests: 1, Failures: 1, Time: secondsOf(r.TookMillis), Timestamp: r.StartedAt.UTC().Format("2006-01-02T15:04:05"),
+		Cases: []junitCase{{ClassName: "conform.run", Name: "run/complete", Time: secondsOf(r.TookMillis), Failure: why}},
+	}
 }
 
 func (r *Report) suite(group string) junitSuite {

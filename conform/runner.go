@@ -70,6 +70,8 @@ func (r *runner) run(ctx context.Context) (Report, error) {
 	err := r.reach(ctx)
 	if err == nil {
 		err = r.runCases(ctx, &report)
+	} else {
+		report.Stopped = "the server was not reached: " + err.Error()
 	}
 	r.house.close(ctx)
 	report.TookMillis = r.o.Now().Sub(start).Milliseconds()
@@ -190,8 +192,8 @@ func (r *runner) reach(ctx context.Context) error {
 		return fmt.Errorf("conform: %s cannot be reached: %w", r.base, err)
 	}
 	if a.noReply != nil {
-		return fmt.Errorf("conform: %s%s is not of the v2 API, it seems: HTTP %d, %s: %w",
-			r.base, wire.PathAuth, a.status, cmp.Or(a.header.Get("Content-Type"), "no content type"), a.noReply)
+		return fmt.Errorf("conform: %s%s is not of the v2 API, it seems: HTTP %d, %s: %s",
+			r.base, wire.PathAuth, a.status, cmp.Or(a.header.Get("Content-Type"), "no content type"), a.noReply.Error())
 	}
 	date, err := http.ParseTime(a.header.Get("Date"))
 	if err != nil {

@@ -169,13 +169,13 @@ func progress(w io.Writer, all bool) func(conform.Result) {
 
 // tell writes the reports.
 func (c *conformance) tell(cmd *cobra.Command, report *conform.Report) error {
-	if len(report.Results) == 0 {
-		return nil // nothing was tried
-	}
 	if c.junit != "" {
 		if err := writeTo(c.junit, report.WriteJUnit); err != nil {
 			return err
 		}
+	}
+	if len(report.Results) == 0 {
+		return nil // nothing was tried
 	}
 	if wantJSON(cmd) {
 		return printJSON(cmd.OutOrStdout(), report)

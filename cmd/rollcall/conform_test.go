@@ -25,6 +25,7 @@ func TestConform(t *testing.T) {
 		{"SQLite and PostgreSQL", func() []string {
 			return []string{"--directory", enginetest.Postgres(t).Database(t)}
 		}, nil},
+		{"Redis and SQLite", func() []string { return []string{"--sessions", enginetest.Redis(t).URL()} }, nil},
 		{"Redis and PostgreSQL", func() []string {
 			return []string{"--sessions", enginetest.Redis(t).URL(), "--directory", enginetest.Postgres(t).Database(t)}
 		}, nil},

@@ -39,16 +39,24 @@ func (k *keyring) agent() (AgentCredentials, error) {
 	return agent, err
 }
 
-func (k *keyring) apiKey() (*wire.APIKey, error) {
+// apiKeys returns the key that seals, and behind it another that opens too, where the
+// credentials have two (spec 4.4).
+func (k *keyring) apiKeys() (keys []*wire.APIKey, err error) {
 	agent, err := k.agent()
 	if err != nil {
 		return nil, err
 	}
-	key, err := wire.ParseAPIKey(agent.APIKey)
-	if err != nil {
-		return nil, usageError{err}
+	for _, text := range []string{agent.APIKey, agent.NextAPIKey} {
+		if text == "" && len(keys) > 0 {
+			continue
+		}
+		key, err := wire.ParseAPIKey(text)
+		if err != nil {
+			return nil, usageError{err}
+		}
+		keys = append(keys, key)
 	}
-	return key, nil
+	return keys, nil
 }
 
 // readInput reads the file that the arguments name, or standard input; "-" is

@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"github.com/rollcall-server/rollcall/wire"
 )
 
 // byHandCommands are the steps of a call, one by one and without the service.
@@ -30,7 +32,7 @@ Each time with another random iv, so two outputs are never alike.`,
   ROLLCALL_API_KEY=$(cat key) rollcall seal plaintext.json`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			key, err := keys.apiKey()
+			sealing, err := keys.apiKeys()
 			if err != nil {
 				return err
 			}
@@ -38,7 +40,7 @@ Each time with another random iv, so two outputs are never alike.`,
 			if err != nil {
 				return err
 			}
-			text := key.Seal(plaintext)
+			text := sealing[0].Seal(plaintext)
 			if body || wantJSON(cmd) {
 				text = fmt.Sprintf(`{"cipherText":"%s"}`, text) // base64 needs no escaping
 			}
@@ -64,7 +66,7 @@ It takes exactly what the service takes. Of what it does not take,
   rollcall open --parts cipherText.txt      # iv, tag and ciphertext in hex too`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			key, err := keys.apiKey()
+			opening, err := keys.apiKeys()
 			if err != nil {
 				return err
 			}
@@ -72,7 +74,7 @@ It takes exactly what the service takes. Of what it does not take,
 			if err != nil {
 				return err
 			}
-			plaintext, err := key.Open(text)
+			plaintext, err := openBy(opening, text)
 			if err != nil {
 				return fmt.Errorf("%w: layout, key or a bit is not right; 'rollcall explain' says which of a whole request", err)
 			}
@@ -81,6 +83,15 @@ It takes exactly what the service takes. Of what it does not take,
 	})
 	cmd.Flags().BoolVar(&parts, "parts", false, "show the parts that the cipherText is of, in hex")
 	return cmd
+}
+
+func openBy(keys []*wire.APIKey, text string) (plaintext []byte, err error) {
+	for _, key := range keys {
+		if plaintext, err = key.Open(text); err == nil {
+			return plaintext, nil
+		}
+	}
+	return nil, err
 }
 
 // An openedText is a cipherText and what it is made of; bytes are in hex.

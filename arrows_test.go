@@ -91,6 +91,8 @@ var arrows = []arrow{
 		theirs: []string{anything},
 	},
 	{place: "examples/*", ours: []string{".", "wire", "client"}},
+	{place: "bench/peers/plain", theirs: []string{"github.com/golang-jwt/jwt/v5", "github.com/google/uuid"}},
+	{place: "examples/*", ours: []string{".", "client"}},
 	{place: "cmd/rollcall", ours: []string{anything}, theirs: []string{anything}},
 }
 

@@ -21,43 +21,53 @@ import (
 	"github.com/rollcall-server/rollcall/wire"
 )
 
-// runEngines measures checks of nodes that share Redis and PostgreSQL: one node
-// and three, on one Redis and on a Cluster; and one node with few sessions and
-// with many.
-func runEngines(ctx context.Context, o options, dir string, out io.Writer) error {
-	var rows [][]string
+// engineFigures are of checks of nodes that share engines.
+type engineFigures struct {
+	shared []houseFigures // one node and three, on one Redis and on a Cluster
+	filled []houseFigures // one node, with more and more sessions in Redis
+}
+
+// houseFigures are one measurement of checks.
+type houseFigures struct {
+	what             string
+	samples          []sample // with the CPU of the engine
+	commands, trips  float64  // of a check alone; trips is 0 where it is not known
+	bytes, announced float64  // of a session in Redis; sessions announced in a second
+}
+
+// measureEngines measures checks of nodes that share Redis and PostgreSQL: one
+// node and three, on one Redis and on a Cluster; and one node with few sessions
+// and with many.
+func measureEngines(ctx context.Context, o options, dir string) (report, error) {
+	all := &engineFigures{}
 	for _, kind := range []string{"Redis", "Cluster"} {
 		for _, nodes := range []int{1, 3} {
-			err := in(func(b *bed) error {
+			err := in(func(b *bed) (err error) {
 				h, err := newHouse(ctx, b, o, dir, kind, nodes)
 				if err != nil {
 					return err
 				}
 				defer func() { err = errors.Join(err, h.stop()) }()
-				row, err := h.checks(ctx, 1000)
-				rows = append(rows, append([]string{fmt.Sprintf("%s, %d node(s)", kind, nodes)}, row...))
+				f, err := h.checks(ctx, 1000)
+				f.what = fmt.Sprintf("%s, %d node(s)", kind, nodes)
+				all.shared = append(all.shared, f)
 				return err
 			})
 			if err != nil {
-				return err
+				return nil, err
 			}
 		}
 	}
-	table(out, "engine and nodes|"+checkColumns, rows...)
-	fmt.Fprintf(out, "\nRound trips are what a check alone waits longer where Redis is %s away, by that.\n\n", 2*away)
-	return in(func(b *bed) error { return runManyOnRedis(ctx, b, o, dir, out) })
+	return all, in(func(b *bed) error { return all.fill(ctx, b, o, dir) })
 }
 
-const checkColumns = "checks/s|CPU µs of a node|CPU µs of the engine|commands, alone|round trips, alone|p50|p99"
-
-// runManyOnRedis measures a check with more and more sessions in one Redis.
-func runManyOnRedis(ctx context.Context, b *bed, o options, dir string, out io.Writer) error {
+// fill measures a check with more and more sessions in one Redis.
+func (all *engineFigures) fill(ctx context.Context, b *bed, o options, dir string) (err error) {
 	h, err := newHouse(ctx, b, o, dir, "Redis", 1)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = h.stop() }()
-	var rows [][]string
+	defer func() { err = errors.Join(err, h.stop()) }()
 	for _, n := range []int{10_000, 1_000_000, 5_000_000} {
 		if n > o.n {
 			break
@@ -74,15 +84,44 @@ func runManyOnRedis(ctx context.Context, b *bed, o options, dir string, out io.W
 		if err != nil {
 			return err
 		}
-		row, err := h.checks(ctx, n)
+		f, err := h.checks(ctx, n)
 		if err != nil {
 			return err
 		}
-		rows = append(rows, append([]string{number(float64(n), 0)}, append(row,
-			number(float64(after-before)/float64(took.n), 0), number(took.perSecond(), 0))...))
+		f.what, f.bytes, f.announced = number(float64(n), 0), float64(after-before)/float64(took.n), took.perSecond()
+		all.filled = append(all.filled, f)
+	}
+	return nil
+}
+
+const checkColumns = "checks/s|CPU µs of a node|CPU µs of the engine|commands, alone|round trips, alone|p50|p99"
+
+func (all *engineFigures) write(out io.Writer) {
+	var rows [][]string
+	for _, f := range all.shared {
+		rows = append(rows, f.row())
+	}
+	table(out, "engine and nodes|"+checkColumns, rows...)
+	fmt.Fprintf(out, "\nRound trips are what a check alone waits longer where Redis is %s away, by that.\n\n", 2*away)
+	rows = nil
+	for _, f := range all.filled {
+		rows = append(rows, append(f.row(), number(f.bytes, 0), number(f.announced, 0)))
 	}
 	table(out, "live sessions|"+checkColumns+"|bytes a session|announced/s", rows...)
-	return nil
+}
+
+func (f *houseFigures) row() []string {
+	trips := "–"
+	if f.trips > 0 {
+		trips = number(f.trips, 2)
+	}
+	return []string{
+		f.what,
+		figureOf(f.samples, sample.perSecond).show(0), figureOf(f.samples, sample.micros).show(1), figureOf(f.samples, sample.engineMicros).show(1),
+		number(f.commands, 1), trips,
+		medianTime(f.samples, func(s sample) time.Duration { return s.p50 }).String(),
+		medianTime(f.samples, func(s sample) time.Duration { return s.p99 }).String(),
+	}
 }
 
 // A house is some nodes that share engines.
@@ -223,46 +262,35 @@ func (h *house) session(i int, began, now time.Time) rollcall.Session {
 
 // checks measures checks of n members on all nodes at once, and the round trips
 // of one alone.
-func (h *house) checks(ctx context.Context, n int) (row []string, err error) {
-	commands, err := h.alone(ctx)
-	if err != nil {
-		return nil, err
+func (h *house) checks(ctx context.Context, n int) (f houseFigures, err error) {
+	if f.commands, err = h.alone(ctx); err != nil {
+		return f, err
 	}
-	trips := "-"
 	if h.far != nil {
-		n, err := h.trips(ctx)
-		if err != nil {
-			return nil, err
+		if f.trips, err = h.trips(ctx); err != nil {
+			return f, err
 		}
-		trips = number(n, 2)
 	}
-	var samples []sample
-	var engine []float64
 	for round := range h.o.rounds + 1 {
 		before, err := h.engineCPU()
 		if err != nil {
-			return nil, err
+			return f, err
 		}
 		s, err := h.all(ctx, n, h.o.requests/len(h.nodes))
 		if err != nil {
-			return nil, err
+			return f, err
 		}
 		after, err := h.engineCPU()
 		if err != nil {
-			return nil, err
+			return f, err
 		}
-		micros := (after - before) * 1e6 / float64(s.n)
-		h.o.tell("round %d of %d: %6.0f checks/s, %5.1f µs CPU of nodes, %5.1f of the engine", round, h.o.rounds, s.perSecond(), s.micros(), micros)
+		s.engine = after - before
+		h.o.tell("round %d of %d: %6.0f checks/s, %5.1f µs CPU of nodes, %5.1f of the engine", round, h.o.rounds, s.perSecond(), s.micros(), s.engineMicros())
 		if round > 0 {
-			samples, engine = append(samples, s), append(engine, micros)
+			f.samples = append(f.samples, s)
 		}
 	}
-	return []string{
-		figureOf(samples, sample.perSecond).show(0), figureOf(samples, sample.micros).show(1), figure(engine).show(1),
-		number(commands, 1), trips,
-		medianTime(samples, func(s sample) time.Duration { return s.p50 }).String(),
-		medianTime(samples, func(s sample) time.Duration { return s.p99 }).String(),
-	}, nil
+	return f, nil
 }
 
 // all sends checks to every node at once.
@@ -370,7 +398,10 @@ func (h *house) info(section string, fields ...string) (float64, error) {
 	return sum, nil
 }
 
-func (h *house) engineCPU() (float64, error) { return h.info("cpu", "used_cpu_user", "used_cpu_sys") }
+func (h *house) engineCPU() (time.Duration, error) {
+	seconds, err := h.info("cpu", "used_cpu_user", "used_cpu_sys")
+	return time.Duration(seconds * float64(time.Second)), err
+}
 
 func (h *house) usedMemory() (int, error) {
 	n, err := h.info("memory", "used_memory")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"time"
@@ -138,4 +139,9 @@ func (c *crowd) rounds(do func() (sample, error)) (all []sample, err error) {
 		all = append(all, s)
 	}
 	return slices.Clip(all), nil
+}
+
+// random returns a chooser of numbers below n, the same ones in each run.
+func (c *crowd) random() func(n int) int {
+	return rand.New(rand.NewPCG(1, uint64(c.size))).IntN //nolint:gosec // G404: no secret
 }

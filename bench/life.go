@@ -29,11 +29,18 @@ type life struct {
 	beaten time.Time
 }
 
-// runLife measures what a session costs from its launch to its end.
-func runLife(ctx context.Context, o options, dir string, out io.Writer) (err error) {
+// lifeFigures are those of each of lifeSteps.
+type lifeFigures struct {
+	measured [][]sample
+	rounds   int
+	sessions int
+}
+
+// measureLife measures what a session costs from its launch to its end.
+func measureLife(ctx context.Context, o options, dir string) (_ report, err error) {
 	n, err := newNode(ctx, o, dir, "full")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, n.stop()) }()
 	l := &life{node: n}
@@ -41,17 +48,17 @@ func runLife(ctx context.Context, o options, dir string, out io.Writer) (err err
 		l.names = append(l.names, fmt.Sprintf("player%07d", i))
 	}
 	if err := n.furnish(ctx, 0); err != nil {
-		return err
+		return nil, err
 	}
 	if l.agent, err = n.agent(ctx, "agent"); err != nil {
-		return err
+		return nil, err
 	}
 	if l.token, err = n.gameServer(ctx, "games"); err != nil {
-		return err
+		return nil, err
 	}
 	made, err := n.members(ctx, "agent", l.names)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	o.tell("%d members made, %.0f/s", len(l.names), made.perSecond())
 	measured := make([][]sample, len(lifeSteps))
@@ -59,7 +66,7 @@ func runLife(ctx context.Context, o options, dir string, out io.Writer) (err err
 		for i, step := range lifeSteps {
 			s, err := l.settled(ctx, func() (sample, error) { return step.do(l, ctx) })
 			if err != nil {
-				return fmt.Errorf("%s: %w", step.name, err)
+				return nil, fmt.Errorf("%s: %w", step.name, err)
 			}
 			if round > 0 {
 				measured[i] = append(measured[i], s)
@@ -67,8 +74,7 @@ func runLife(ctx context.Context, o options, dir string, out io.Writer) (err err
 			o.tell("round %d of %d: %-60s %8.0f/s, %6.2f µs CPU each", round, o.rounds, step.name, s.perSecond(), s.micros())
 		}
 	}
-	l.report(out, measured)
-	return nil
+	return &lifeFigures{measured, o.rounds, len(l.names)}, nil
 }
 
 // lifeSteps is a round. An eighth of the sessions is logged out, an eighth ends,
@@ -272,10 +278,10 @@ func (l *life) whileKicked(ctx context.Context, left int) error {
 	return err
 }
 
-func (l *life) report(out io.Writer, measured [][]sample) {
+func (f *lifeFigures) write(out io.Writer) {
 	var rows [][]string
 	for i, step := range lifeSteps {
-		samples := measured[i]
+		samples := f.measured[i]
 		p99 := medianTime(samples, func(s sample) time.Duration { return s.p99 }).String()
 		if samples[0].p99 == 0 { // it is no call that is waited for
 			p99 = "–"
@@ -285,5 +291,5 @@ func (l *life) report(out io.Writer, measured [][]sample) {
 		})
 	}
 	table(out, "what|sessions/s|server CPU µs a session|p99 of a call", rows...)
-	fmt.Fprintf(out, "\nMedian (and extremes) of %d rounds of %d sessions, `--sync full`, server on one core.\n", l.o.rounds, len(l.names))
+	fmt.Fprintf(out, "\nMedian (and extremes) of %d rounds of %d sessions, `--sync full`, server on one core.\n", f.rounds, f.sessions)
 }

@@ -31,14 +31,20 @@ type job struct {
 
 // A sample is one measurement.
 type sample struct {
-	n             int
-	took          time.Duration
-	cpu           time.Duration // user and system, of the server's process
-	p50, p99, max time.Duration
+	n                   int
+	took                time.Duration
+	cpu                 time.Duration // user and system, of the server's process
+	engine              time.Duration // the same, of the engine behind it
+	own                 time.Duration // the same, of the load
+	p50, p99, p999, max time.Duration
 }
 
 func (s sample) perSecond() float64 { return float64(s.n) / s.took.Seconds() }
 func (s sample) micros() float64    { return s.cpu.Seconds() * 1e6 / float64(s.n) }
+
+func (s sample) engineMicros() float64 { return s.engine.Seconds() * 1e6 / float64(s.n) }
+func (s sample) ownMicros() float64    { return s.own.Seconds() * 1e6 / float64(s.n) }
+func (s sample) p99Millis() float64    { return s.p99.Seconds() * 1e3 }
 
 // of is the same measurement, of n things.
 func (s sample) of(n int) sample {
@@ -52,13 +58,14 @@ func watched(server *process, n int, do func() error) (sample, error) {
 	if err != nil {
 		return sample{}, err
 	}
-	start := time.Now()
+	start, own := time.Now(), ownCPU()
 	if err := do(); err != nil {
 		return sample{}, fmt.Errorf("%s: %w", server.name, err)
 	}
 	took := time.Since(start)
+	own = ownCPU() - own
 	after, err := server.cpu()
-	return sample{n: n, took: took, cpu: after - before}, err
+	return sample{n: n, took: took, cpu: after - before, own: own}, err
 }
 
 // load sends the requests, spread over the connections.
@@ -74,12 +81,7 @@ func load(ctx context.Context, server *process, j job) (sample, error) {
 		workers.Wait()
 		return errors.Join(errs...)
 	})
-	if err != nil || len(times) == 0 {
-		return s, err
-	}
-	slices.Sort(times)
-	s.p50, s.p99, s.max = times[len(times)/2], times[len(times)*99/100], times[len(times)-1]
-	return s, nil
+	return s.timed(times), err
 }
 
 // loadOne sends each conns-th request over one connection.

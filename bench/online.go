@@ -25,55 +25,52 @@ type onlineFigures struct {
 const steadyChecks = 2000
 
 // online measures the list of members online, and checks beside it.
-func (m *many) online(ctx context.Context) error {
-	f := &m.calm
+func (c *crowd) online(ctx context.Context) (*onlineFigures, error) {
+	f := &onlineFigures{}
 	ask := func() (sample, error) {
-		request, err := m.big.sign(wire.PathMembersOnline, wire.OnlineRequest{})
+		request, err := c.big.sign(wire.PathMembersOnline, wire.OnlineRequest{})
 		if err != nil {
 			return sample{}, err
 		}
-		return load(ctx, m.process, job{address: m.address, requests: [][]byte{request}, conns: 1, take: func(_ int, body []byte) error {
+		return load(ctx, c.process, job{address: c.address, requests: [][]byte{request}, conns: 1, take: func(_ int, body []byte) error {
 			f.bytes = len(body)
 			return nil
 		}})
 	}
-	f.members = min(m.size, bigMembers)
+	f.members = min(c.size, bigMembers)
 	var err error
 	if f.first, err = ask(); err != nil {
-		return err
+		return nil, err
 	}
 	for range 4 {
-		some, err := m.rounds(ask)
+		some, err := c.rounds(ask)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		f.again = append(f.again, some...)
 	}
 	f.pauses = []time.Duration{-1, time.Second, 0}
 	f.calls, f.checks = make([]int, len(f.pauses)), make([][]sample, len(f.pauses))
-	for round := range m.o.rounds {
+	for round := range c.o.rounds {
 		for i, pause := range f.pauses {
-			if err := m.keep(ctx); err != nil {
-				return err
+			if err := c.keep(ctx); err != nil {
+				return nil, err
 			}
-			s, err := m.beside(ctx, pause, ask, &f.calls[i])
+			s, err := c.beside(ctx, pause, ask, &f.calls[i])
 			if err != nil {
-				return err
+				return nil, err
 			}
 			f.checks[i] = append(f.checks[i], s)
-			m.o.tell("round %d of %d: checks, %s: p99 %s, max %s", round+1, m.o.rounds, pauseName(pause), s.p99, s.max)
+			c.o.tell("round %d of %d: checks, %s: p99 %s, max %s", round+1, c.o.rounds, pauseName(pause), s.p99, s.max)
 		}
 	}
-	return nil
+	return f, nil
 }
 
 // beside makes checks, a fixed number a second, while ask is called with a pause
 // between the calls.
-func (m *many) beside(ctx context.Context, pause time.Duration, ask func() (sample, error), calls *int) (sample, error) {
-	kind := m.atRandom()
-	requests, err := kind.agent.signAll(4*steadyChecks, wire.PathSessionsCheck, func(i int) any {
-		return wire.MemberRequest{Username: kind.of(i)}
-	})
+func (c *crowd) beside(ctx context.Context, pause time.Duration, ask func() (sample, error), calls *int) (sample, error) {
+	requests, err := c.atRandom("").requests(4 * steadyChecks)
 	if err != nil {
 		return sample{}, err
 	}
@@ -95,7 +92,7 @@ func (m *many) beside(ctx context.Context, pause time.Duration, ask func() (samp
 			}
 		})
 	}
-	s, err := load(ctx, m.process, job{address: m.address, requests: requests, conns: m.o.conns, rate: steadyChecks})
+	s, err := load(ctx, c.process, job{address: c.address, requests: requests, conns: c.o.conns, rate: steadyChecks})
 	stop()
 	asking.Wait()
 	if err == nil {
@@ -132,7 +129,7 @@ func (f *onlineFigures) meanCPU() float64 {
 	return all.micros() / 1000
 }
 
-func (f *onlineFigures) report(out io.Writer) {
+func (f *onlineFigures) write(out io.Writer) {
 	var rows [][]string
 	for i, pause := range f.pauses {
 		samples := f.checks[i]

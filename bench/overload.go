@@ -21,56 +21,90 @@ const (
 	overloadFor = 4 * time.Second
 )
 
-// runOverload has more and more clients' requests come than the server can answer,
-// and counts those that are answered in time.
-func runOverload(ctx context.Context, o options, dir string, out io.Writer) (err error) {
+// overloadFigures are what of more and more requests is answered.
+type overloadFigures struct {
+	o        options
+	capacity float64
+	all      []overloadFigure
+}
+
+// An overloadFigure is one measurement: how it went, of a server with a bound.
+type overloadFigure struct {
+	bound string
+	times float64 // of its capacity
+	went  *flood
+}
+
+// measureOverload has more and more clients' requests come than the server can
+// answer, and counts those that are answered in time.
+func measureOverload(ctx context.Context, o options, dir string) (_ report, err error) {
 	n, err := newNode(ctx, o, dir, "full")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, n.stop()) }()
+	agent, err := n.overloadCast(ctx)
+	if err != nil {
+		return nil, err
+	}
+	f := &overloadFigures{o: o}
+	if f.capacity, err = n.capacity(ctx, agent); err != nil {
+		return nil, err
+	}
+	o.tell("capacity: %.0f requests/s over %d connections", f.capacity, overloadConns)
+	for _, bound := range []string{defaultBound, "0"} {
+		if n.extra = nil; bound != defaultBound {
+			n.extra = []string{"--max-concurrent", bound}
+		}
+		for _, times := range []float64{1, 2, 4} {
+			if err := n.restart(ctx); err != nil { // nothing of the last one is left
+				return nil, err
+			}
+			agent.address = n.address
+			went, err := n.overload(ctx, agent, times*f.capacity)
+			if err != nil {
+				return nil, err
+			}
+			f.all = append(f.all, overloadFigure{bound, times, went})
+			o.tell("%s", f.all[len(f.all)-1].row(f.capacity))
+		}
+	}
+	return f, nil
+}
+
+const defaultBound = ""
+
+// overloadCast makes who calls, and the members that are launched.
+func (n *node) overloadCast(ctx context.Context) (*signer, error) {
 	if err := n.furnish(ctx, 0); err != nil {
-		return err
+		return nil, err
 	}
 	agent, err := n.agent(ctx, "agent")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	names := make([]string, overloadMembers)
 	for i := range names {
 		names[i] = overloadMember(i)
 	}
-	if _, err = n.members(ctx, agent.agentID, names); err != nil {
-		return err
-	}
-	capacity, err := n.capacity(ctx, agent)
-	if err != nil {
-		return err
-	}
-	o.tell("capacity: %.0f requests/s over %d connections", capacity, overloadConns)
+	_, err = n.members(ctx, agent.agentID, names)
+	return agent, err
+}
+
+func (f *overloadFigures) write(out io.Writer) {
 	var rows [][]string
-	for _, bound := range []struct{ name, flag string }{{"default bound", ""}, {"--max-concurrent 0", "0"}} {
-		if n.extra = nil; bound.flag != "" {
-			n.extra = []string{"--max-concurrent", bound.flag}
-		}
-		for _, times := range []float64{1, 2, 4} {
-			if err := n.restart(ctx); err != nil { // nothing of the last one is left
-				return err
-			}
-			agent.address = n.address
-			f, err := n.overload(ctx, agent, times*capacity)
-			if err != nil {
-				return err
-			}
-			rows = append(rows, append([]string{bound.name, fmt.Sprintf("%.0f×", times)}, f.row(capacity)...))
-			o.tell("%s", rows[len(rows)-1])
-		}
+	for _, one := range f.all {
+		rows = append(rows, one.row(f.capacity))
 	}
 	table(out, "server|clients send|sent/s|in time/s|of capacity|p50 of these|p99|refused/s|too late/s", rows...)
 	fmt.Fprintf(out, "\nCapacity: %.0f launches/s over %d connections that send when they are answered. Then %d clients, each on a connection of its own, that\n"+
 		"send at random whether they are answered or not, wait for %s, and hang up; they do not heed Retry-After. %s each, the server on one core.\n",
-		capacity, overloadConns, o.n, inTime, overloadFor)
-	return nil
+		f.capacity, overloadConns, f.o.n, inTime, overloadFor)
+}
+
+// goodput is what part of the capacity was answered in time.
+func (f *overloadFigure) goodput(capacity float64) float64 {
+	return float64(len(f.went.times)) / f.went.took.Seconds() / capacity
 }
 
 const overloadMembers = 2000
@@ -119,18 +153,22 @@ func (n *node) overload(ctx context.Context, agent *signer, rate float64) (*floo
 	return f, errors.Join(f.run(ctx, rate, overloadFor), f.close())
 }
 
-func (f *flood) row(capacity float64) []string {
-	slices.Sort(f.times)
-	per := func(n int) string { return number(float64(n)/f.took.Seconds(), 0) }
+func (f *overloadFigure) row(capacity float64) []string {
+	name := "default bound"
+	if f.bound != defaultBound {
+		name = "--max-concurrent " + f.bound
+	}
+	w := f.went
+	slices.Sort(w.times)
+	per := func(n int) string { return number(float64(n)/w.took.Seconds(), 0) }
 	at := func(part int) string {
-		if len(f.times) == 0 {
+		if len(w.times) == 0 {
 			return "–"
 		}
-		return short(f.times[len(f.times)*part/100]).String()
+		return short(w.times[len(w.times)*part/100]).String()
 	}
-	good := len(f.times)
 	return []string{
-		per(f.offered), per(good), fmt.Sprintf("%.0f %%", 100*float64(good)/f.took.Seconds()/capacity), at(50), at(99),
-		per(f.refused), per(f.late),
+		name, fmt.Sprintf("%.0f×", f.times), per(w.offered), per(len(w.times)), fmt.Sprintf("%.0f %%", 100*f.goodput(capacity)), at(50), at(99),
+		per(w.refused), per(w.late),
 	}
 }

@@ -5,21 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
-	"os/signal"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/rollcall-server/rollcall/wire"
 )
 
 // A process is a server that is measured.
@@ -29,28 +22,21 @@ type process struct {
 	address string // host:port
 }
 
-// build builds the real binary.
-func build(ctx context.Context, binary string) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", binary, "./cmd/rollcall")
-	cmd.Stderr = os.Stderr
+// build builds a program: its folder from the project's root.
+func build(ctx context.Context, folder, binary string) error {
+	// A folder of a module of its own is built from within.
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", binary, ".")
+	cmd.Dir, cmd.Stderr = folder, os.Stderr
 	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("build: %w (run the bench from the project's root)", err)
+		return fmt.Errorf("build %s: %w (run the bench from the project's root)", folder, err)
 	}
 	return nil
 }
 
-// startFloor runs this very program as the floor.
-func startFloor(ctx context.Context, dir string, core int, answer []byte) (*process, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	file := filepath.Join(dir, "answer.json")
-	if err := os.WriteFile(file, answer, 0o600); err != nil {
-		return nil, err
-	}
-	p := &process{name: "floor"}
-	line, err := p.start(ctx, core, "serving", self, "-floor", file)
+// serves runs a command that says "serving" and its address.
+func serves(ctx context.Context, name string, core int, args ...string) (*process, error) {
+	p := &process{name: name}
+	line, err := p.start(ctx, core, "serving", args...)
 	if err != nil {
 		return nil, err
 	}
@@ -100,25 +86,25 @@ func (p *process) stop() error {
 	return p.cmd.Wait()
 }
 
-// cpu returns the user and system time that the process has used.
+// cpu returns the user and system time that the process has used, to the
+// nanosecond: /proc tells hundredths of a second.
 func (p *process) cpu() (time.Duration, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
-	if err != nil {
-		return 0, err
+	var t unix.Timespec
+	// clock_getcpuclockid(3): the process's clock, of all its threads.
+	clock := ^p.cmd.Process.Pid<<3 | 2
+	if err := unix.ClockGettime(int32(clock), &t); err != nil {
+		return 0, fmt.Errorf("CPU time of %s: %w", p.name, err)
 	}
-	// Behind the command's name in parentheses: state is field 3 of proc(5),
-	// utime 14 and stime 15, in hundredths of a second.
-	_, rest, _ := strings.Cut(string(text), ") ")
-	fields := strings.Fields(rest)
-	var ticks int
-	for _, f := range fields[11:13] {
-		n, err := strconv.Atoi(f)
-		if err != nil {
-			return 0, err
-		}
-		ticks += n
+	return time.Duration(t.Nano()), nil
+}
+
+// ownCPU is cpu of this process, the load.
+func ownCPU() time.Duration {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &t); err != nil {
+		return 0
 	}
-	return time.Duration(ticks) * 10 * time.Millisecond, nil
+	return time.Duration(t.Nano())
 }
 
 // rss returns how much memory of the process is resident, in bytes.
@@ -158,43 +144,6 @@ func leaveCore(core int) error {
 		if err := unix.SchedSetaffinity(id, &set); err != nil && !errors.Is(err, unix.ESRCH) {
 			return err
 		}
-	}
-	return nil
-}
-
-// serveFloor serves the bytes of file to every request, with the headers that
-// rollcall sends, until ctx ends.
-func serveFloor(ctx context.Context, file string, out io.Writer) error {
-	answer, err := os.ReadFile(file)
-	if err != nil {
-		return err
-	}
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	server := &http.Server{
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       15 * time.Second,
-		WriteTimeout:      30 * time.Second,
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if _, err := io.ReadAll(r.Body); err != nil {
-				return
-			}
-			h := w.Header()
-			h["Content-Type"] = []string{"application/json"}
-			h["Content-Length"] = []string{strconv.Itoa(len(answer))}
-			h[wire.HeaderLogUUID] = []string{"955585ed-adeb-436e-8be0-ebf2b81b7d15"}
-			_, _ = w.Write(answer)
-		}),
-	}
-	fmt.Fprintf(out, "serving %s\n", l.Addr())
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, func() { _ = server.Close() })
-	if err := server.Serve(l); err != http.ErrServerClosed {
-		return err
 	}
 	return nil
 }

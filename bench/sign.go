@@ -47,15 +47,7 @@ func (s *signer) ask(ctx context.Context, path string, request any) (answer []by
 	if err != nil {
 		return nil, err
 	}
-	conn, hangUp, err := dial(ctx, s.address)
-	if err != nil {
-		return nil, err
-	}
-	defer hangUp()
-	if err := send(conn.Writer, raw); err != nil {
-		return nil, err
-	}
-	return readAnswer(conn.Reader, nil)
+	return ask(ctx, s.address, raw)
 }
 
 // sign seals and signs a request with a nonce of its own, and returns the bytes

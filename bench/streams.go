@@ -25,31 +25,30 @@ const (
 	idleFor = 30 * time.Second
 )
 
-// runStreams measures idle event streams, and how soon one of them has a kick.
-func runStreams(ctx context.Context, o options, dir string, out io.Writer) (err error) {
+// measureStreams measures idle event streams, and how soon one of them has a kick.
+func measureStreams(ctx context.Context, o options, dir string) (_ report, err error) {
 	if err := allowFiles(uint64(o.n) + 500); err != nil {
-		return err
+		return nil, err
 	}
 	n, err := newNode(ctx, o, dir, "full")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, n.stop()) }()
 	agent, token, err := n.play(ctx, kickNames())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	kicked, err := n.stream(ctx, token)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer kicked.close()
 	s := streaming{node: n, o: o, agent: agent, kicked: kicked}
 	if err := s.measure(ctx); err != nil {
-		return err
+		return nil, err
 	}
-	s.report(out)
-	return nil
+	return &s, nil
 }
 
 // kickNames are the members that are kicked, one after the other.
@@ -121,7 +120,7 @@ func closeStreams(streams []*stream) {
 	}
 }
 
-func (s *streaming) report(out io.Writer) {
+func (s *streaming) write(out io.Writer) {
 	each := func(a, b int) string { return number(float64(b-a)/float64(s.o.n), 0) + " bytes a stream" }
 	fmt.Fprintf(out, "%s idle event streams of %d game servers on one node.\n\n", number(float64(s.o.n), 0), streamServers)
 	table(out, "what|figure",

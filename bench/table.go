@@ -63,11 +63,11 @@ func short(d time.Duration) time.Duration {
 	return d.Round(time.Microsecond)
 }
 
-// ratios returns a's CPU by b's, round by round.
-func ratios(a, b []sample) figure {
+// ratios returns a's figure by b's, round by round.
+func ratios(a, b []sample, of func(sample) float64) figure {
 	f := make(figure, len(a))
 	for i := range a {
-		f[i] = a[i].micros() / b[i].micros()
+		f[i] = of(a[i]) / of(b[i])
 	}
 	return f
 }

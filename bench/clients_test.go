@@ -98,6 +98,26 @@ func TestFloodCountsFromDue(t *testing.T) {
 	}
 }
 
+// A load that is late itself is not spared either.
+func TestFloodOffersLate(t *testing.T) {
+	f, err := newFlood(serverOf(t, func() string { return `{"code":0,` }), 1, requests(1), 2*time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := f.close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	err = errors.Join(f.ready(t.Context()), f.offer(time.Now().Add(-time.Hour)))
+	for err == nil && len(f.times) == 0 {
+		err = errors.Join(f.wait(100), t.Context().Err())
+	}
+	if err != nil || f.times[0] < time.Hour {
+		t.Errorf("got %s, %v; want an hour, since it was due then", f.times, err)
+	}
+}
+
 func TestSucceeded(t *testing.T) {
 	for answer, want := range map[string]bool{
 		"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{\"code\":0,":          true,

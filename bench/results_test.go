@@ -122,6 +122,15 @@ func TestSave(t *testing.T) {
 	}
 }
 
+func TestDrawingEscapes(t *testing.T) {
+	d := newDrawing(10, 10, "a < b")
+	d.text("plain", "start", 1, 2, "<a & b>")
+	wellFormed(t, "a drawing", []byte(d.String()))
+	if !strings.Contains(d.String(), ">&lt;a &amp; b&gt;<") {
+		t.Errorf("got %s", d)
+	}
+}
+
 func wellFormed(t *testing.T, name string, text []byte) {
 	t.Helper()
 	in := xml.NewDecoder(bytes.NewReader(text))

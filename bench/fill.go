@@ -43,8 +43,9 @@ func newCrowd(ctx context.Context, n *node, size int) (c *crowd, err error) {
 	return c, err
 }
 
-// fill makes members and sessions until there are n, and returns what it took.
-func (c *crowd) fill(ctx context.Context, n int) (members, sessions sample, err error) {
+// fill makes members and sessions until there are n, and returns what it took. keep
+// is called again and again, to keep alive what there is.
+func (c *crowd) fill(ctx context.Context, n int, keep func(context.Context) error) (members, sessions sample, err error) {
 	for len(c.names) < n {
 		from := len(c.names)
 		to := min(n, from+wire.MaxBatch)
@@ -65,7 +66,7 @@ func (c *crowd) fill(ctx context.Context, n int) (members, sessions sample, err 
 		if err != nil {
 			return members, sessions, err
 		}
-		if err := c.keep(ctx); err != nil {
+		if err := keep(ctx); err != nil {
 			return members, sessions, err
 		}
 		if to/100_000 > from/100_000 {

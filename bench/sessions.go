@@ -103,7 +103,7 @@ func (m *many) fill(ctx context.Context) error {
 			return errors.Join(err, n.stop())
 		}
 		m.crowds = append(m.crowds, c)
-		if m.f.members, m.f.sessions, err = c.fill(ctx, size); err != nil {
+		if m.f.members, m.f.sessions, err = c.fill(ctx, size, m.keep); err != nil {
 			return err
 		}
 		used, err := n.memory(ctx)
@@ -158,8 +158,19 @@ func (m *many) checks(ctx context.Context) error {
 	if m.f.heap, err = m.last().heapOf(ctx); err != nil {
 		return err
 	}
-	m.f.rooms, err = m.last().rooms(ctx, l.all[len(l.all)-1])
-	return err
+	if m.f.rooms, err = m.last().rooms(ctx, l.all[len(l.all)-1]); err != nil {
+		return err
+	}
+	return m.leaveOne()
+}
+
+// leaveOne stops all servers but that of all sessions: the others have done their
+// part, and would have to be kept alive.
+func (m *many) leaveOne() error {
+	last := m.last()
+	all := &many{crowds: m.crowds[:len(m.crowds)-1], floor: m.floor}
+	m.crowds, m.floor = []*crowd{last}, nil
+	return all.stop()
 }
 
 // last returns the crowd of all sessions.

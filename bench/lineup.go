@@ -105,6 +105,7 @@ func (s sample) timed(times []time.Duration) sample {
 		return s
 	}
 	slices.Sort(times)
+	s.times = times
 	at := func(part int) time.Duration { return times[len(times)*part/1000] }
 	s.p50, s.p99, s.p999, s.max = at(500), at(990), at(999), times[len(times)-1]
 	return s

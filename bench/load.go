@@ -37,6 +37,7 @@ type sample struct {
 	engine              time.Duration // the same, of the engine behind it
 	own                 time.Duration // the same, of the load
 	p50, p99, p999, max time.Duration
+	times               []time.Duration // of each, sorted
 }
 
 func (s sample) perSecond() float64 { return float64(s.n) / s.took.Seconds() }

@@ -16,7 +16,7 @@ import (
 func samplesOf(micros float64) (all []sample) {
 	for _, times := range []float64{0.9, 1, 1.1} {
 		cpu := time.Duration(micros * times * 1000 * float64(time.Microsecond))
-		all = append(all, sample{n: 1000, took: time.Second, cpu: cpu, own: time.Millisecond, p50: time.Millisecond, p99: time.Duration(micros) * time.Millisecond})
+		all = append(all, sample{n: 1000, took: time.Second, cpu: cpu, own: time.Millisecond, p50: time.Millisecond, p99: time.Duration(micros) * time.Millisecond, times: []time.Duration{time.Duration(micros) * time.Millisecond}})
 	}
 	return all
 }
@@ -77,6 +77,20 @@ func TestVerdicts(t *testing.T) {
 	}
 	if seen != len(want) {
 		t.Errorf("got %d of the %d targets", seen, len(want))
+	}
+}
+
+// What is rare and long, such as a collection of garbage, is in all rounds taken
+// together, and not in the median.
+func TestGrown(t *testing.T) {
+	r := madeUp()
+	r.sessions.turns[2].samples = samplesOf(19)
+	r.sessions.turns[2].samples[2].cpu *= 3
+	r.sessions.turns[2].samples[2].times = []time.Duration{time.Second}
+	for _, target := range r.sessionTargets()[:2] {
+		if target.found.median() > 1.01 || target.value() < 1.5 || target.holds() {
+			t.Errorf("%s: got %s of the median %v, want a miss", target.what, target.figure(), target.found.median())
+		}
 	}
 }
 

@@ -310,14 +310,26 @@ func (f *sessionsFigures) steadyShare() float64 {
 	return 100 * f.steady.cpu.Seconds() / f.steady.took.Seconds()
 }
 
-// growth returns a figure of checks by that of the server with the fewest
-// sessions, for each of the servers.
-func (f *sessionsFigures) growth(of func(sample) float64) []figure {
-	all := make([]figure, len(f.sizes))
-	for i := range all {
-		all[i] = ratios(f.turns[i+1].samples, f.turns[1].samples, of)
+// grown is what growth says of the largest server, all rounds taken together: a
+// collection of its garbage is rare and long, and the median round has none.
+func (f *sessionsFigures) grown(of func(sample) float64) float64 {
+	return of(together(f.turns[len(f.turns)-1].samples)) / of(together(f.turns[1].samples))
+}
+
+// together is one sample of all rounds.
+func together(samples []sample) (all sample) {
+	var times []time.Duration
+	for _, s := range samples {
+		all = all.plus(s)
+		times = append(times, s.times...)
 	}
-	return all
+	return all.timed(times)
+}
+
+// growth returns a figure of checks on the largest server by that on the one with
+// the fewest sessions, round by round.
+func (f *sessionsFigures) growth(of func(sample) float64) figure {
+	return ratios(f.turns[len(f.turns)-1].samples, f.turns[1].samples, of)
 }
 
 func megabytes(n int) string { return number(float64(n)/(1<<20), 0) + " MiB in all" }

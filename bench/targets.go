@@ -10,6 +10,8 @@ import (
 type target struct {
 	what  string
 	found figure // nil: not measured
+	// middle, if set, is judged in the place of the median of found.
+	middle float64
 	// most or least is what was promised; the other is 0. Both 0: see text.
 	most, least float64
 	unit        string
@@ -19,8 +21,25 @@ type target struct {
 }
 
 func (t *target) holds() bool {
-	v := t.found.median()
+	v := t.value()
 	return (t.most == 0 || v <= t.most) && (t.least == 0 || v >= t.least)
+}
+
+// value is what is judged.
+func (t *target) value() float64 {
+	if t.middle != 0 {
+		return t.middle
+	}
+	return t.found.median()
+}
+
+// figure is what was found, with the extremes.
+func (t *target) figure() string {
+	text := number(t.value(), t.decimals)
+	if len(t.found) > 1 {
+		text += fmt.Sprintf(" (%s–%s)", number(t.found.least(), t.decimals), number(t.found.most(), t.decimals))
+	}
+	return text + t.unit
 }
 
 func (t *target) promise() string {
@@ -46,7 +65,7 @@ func (t *target) verdict() string {
 func (t *target) row() []string {
 	found := "–"
 	if t.found != nil {
-		found = t.found.show(t.decimals) + t.unit
+		found = t.figure()
 	}
 	return []string{t.what, t.promise(), found, t.verdict()}
 }
@@ -107,8 +126,8 @@ func (r *results) sessionTargets() []target {
 		return all
 	}
 	last := len(s.sizes) - 1
-	all[0].found = s.growth(sample.micros)[last]
-	all[1].found = s.growth(sample.p99Millis)[last]
+	all[0].found, all[0].middle = s.growth(sample.micros), s.grown(sample.micros)
+	all[1].found, all[1].middle = s.growth(sample.p99Millis), s.grown(sample.p99Millis)
 	all[2].found = figure{s.perSession(rssOf, s.memory[last])}
 	all[3].found = figure{s.steadyShare()}
 	all[4].found = figure{(s.stopped + s.ready).Seconds()}
@@ -153,13 +172,13 @@ func (r *results) writeTargets(out io.Writer) {
 		}
 	}
 	table(out, "what|target|found|verdict", rows...)
-	fmt.Fprintln(out, "\nA verdict is of the median; behind it are the extremes of all rounds.")
+	fmt.Fprintln(out, "\nA verdict is of the median, or with live sessions of all rounds together; behind it are the extremes of the rounds.")
 	if len(missed) == 0 {
 		return
 	}
 	fmt.Fprintln(out, "\nMissed:")
 	fmt.Fprintln(out)
 	for _, t := range missed {
-		fmt.Fprintf(out, "- %s: %s instead of %s; %s.\n", t.what, t.found.show(t.decimals)+t.unit, t.promise(), t.why)
+		fmt.Fprintf(out, "- %s: %s instead of %s; %s.\n", t.what, t.figure(), t.promise(), t.why)
 	}
 }

@@ -414,15 +414,17 @@ type Nonces interface {
 // counted; ended sessions come from the Outbox and are not lost.
 type History interface {
 	// AddRequests stores records. One whose LogUUID is there already is dropped.
+	// The records and their Checks are the caller's again when it returns.
 	AddRequests(ctx context.Context, records []rollcall.RequestRecord) error
 	// Request returns the record of logUUID, or rollcall.ErrNotFound.
 	Request(ctx context.Context, logUUID string) (rollcall.RequestRecord, error)
 	// RequestsAfter returns at most limit records with a LogUUID above after, by
 	// LogUUID.
 	RequestsAfter(ctx context.Context, after string, limit int) ([]rollcall.RequestRecord, error)
-	// Prune removes at most limit request records older than before, or a whole
-	// day of them where the backend can drop that at once, and returns how many
-	// it removed.
+	// Prune removes request records older than before, at most limit or more where
+	// the backend keeps some in one and drops them at once, and returns how many it
+	// removed: less than limit when none is left. For the same reason one may be
+	// kept for up to 10 s longer. None that is younger is removed.
 	Prune(ctx context.Context, before time.Time, limit int) (int, error)
 	// AddEnded stores ended sessions. One whose ID is there already is dropped.
 	AddEnded(ctx context.Context, ended []rollcall.EndedSession) error

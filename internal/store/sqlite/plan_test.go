@@ -42,6 +42,10 @@ func TestQueriesAreRanges(t *testing.T) {
 		},
 		{s.past, claimText, "SEARCH deliveries USING COVERING INDEX deliveries_due (agent=? AND next<?)", []any{1, 2, "[]", 3}},
 		{s.past, claimText, "SEARCH deliveries USING COVERING INDEX deliveries_due (agent>?)", []any{1, 2, "[]", 3}},
+		{s.past, overlapText, "SEARCH request_batches USING INDEX request_batches_by_key (first>? AND first<?)", []any{"", "", ""}},
+		{s.past, afterText, "SEARCH request_batches USING INDEX request_batches_by_key (first>?)", []any{"", ""}},
+		{s.past, documentsText, "SEARCH requests USING PRIMARY KEY (log_uuid>? AND log_uuid<?)", []any{"", ""}},
+		{s.past, pruneText, "SEARCH request_batches USING COVERING INDEX request_batches_by_time (newest<?)", []any{1, 2}},
 		{s.main, `SELECT seq, doc FROM receipts WHERE open = 1 ORDER BY seq`, "SCAN receipts USING INDEX receipts_open", nil},
 	} {
 		if plan := planOf(t, row.db.read, row.text, row.args...); !strings.Contains(plan, row.want) {

@@ -143,7 +143,9 @@ func Open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 	if s.nonces, err = openNonces(dir, o); err != nil {
 		return nil, err
 	}
-	s.history = &history{db: s.past, sync: o.Sync}
+	if s.history, err = openHistory(ctx, s.past, o.Sync); err != nil {
+		return nil, err
+	}
 	s.limits = live.NewBuckets(o.Now)
 	return s, nil
 }

@@ -135,16 +135,3 @@ func TestOptions(t *testing.T) {
 		t.Error("the zero Options remember no nonce")
 	}
 }
-
-// A record whose logUUID is no UUID is kept like the others of its batch.
-func TestOddRecords(t *testing.T) {
-	s := open(t, t.TempDir(), Options{})
-	defer func() { must(t, s.Close()) }()
-	odd := rollcall.RequestRecord{LogUUID: "no UUID", At: time.Now(), Endpoint: "/v2/auth"}
-	must(t, s.history.AddRequests(t.Context(), []rollcall.RequestRecord{odd, odd}))
-	got, err := s.history.Request(t.Context(), "no UUID")
-	must(t, err)
-	if got.Endpoint != odd.Endpoint {
-		t.Errorf("got %+v", got)
-	}
-}

@@ -48,11 +48,11 @@ type Open func(t *testing.T, now func() time.Time) Backend
 func RunDirectory(t *testing.T, open Open) { run(t, open, ofDirectory) }
 
 // RunHistory runs what the suite has for a backend that is a History only.
-func RunHistory(t *testing.T, open Open) { run(t, open, ofHistory, ofDeliveries) }
+func RunHistory(t *testing.T, open Open) { run(t, open, ofHistory, ofRecords, ofDeliveries) }
 
 // Run runs the suite.
 func Run(t *testing.T, open Open) {
-	run(t, open, ofDirectory, ofLive, ofLaunches, ofEnds, ofEvents, ofKicks, ofOutbox, ofAnnounce, ofNonces, ofLimits, ofHistory, ofDeliveries, ofAll)
+	run(t, open, ofDirectory, ofLive, ofLaunches, ofEnds, ofEvents, ofKicks, ofOutbox, ofAnnounce, ofNonces, ofLimits, ofHistory, ofRecords, ofDeliveries, ofAll)
 }
 
 func run(t *testing.T, open Open, suites ...map[string]func(*testing.T, *fixture)) {

@@ -1,0 +1,195 @@
+package sqlite
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/rollcall-server/rollcall"
+)
+
+var errPack = errors.New("a batch of request records is damaged")
+
+// An unpacker reads one pack. What it reads behind the first fault is nothing.
+type unpacker struct {
+	from    []byte
+	damaged bool
+	texts   []string
+	callers []caller
+	shapes  [][]rollcall.RequestCheck
+}
+
+// unpack returns the records of a pack, by key. It keeps nothing of from.
+func unpack(from []byte) ([]rollcall.RequestRecord, error) {
+	u := &unpacker{from: from}
+	keys, err := u.keys()
+	if err != nil {
+		return nil, err
+	}
+	list := make([]rollcall.RequestRecord, len(keys))
+	for i := range list {
+		if err := u.record(keys[i], &list[i]); err != nil {
+			return nil, err
+		}
+	}
+	if u.damaged || len(u.from) > 0 {
+		return nil, errPack
+	}
+	return list, nil
+}
+
+// unpackKeys returns the keys of a pack alone.
+func unpackKeys(from []byte) ([]key, error) { return (&unpacker{from: from}).keys() }
+
+func (u *unpacker) keys() ([]key, error) {
+	format := u.bytes(1)
+	if !u.damaged && format[0] != packFormat {
+		return nil, fmt.Errorf("request records in format %d: written by a newer rollcall", format[0])
+	}
+	n := u.number()
+	if n > uint64(len(u.from)) { // each takes more than a byte
+		return nil, errPack
+	}
+	list := make([]key, n)
+	millis := uint64(0)
+	for i := range list {
+		millis += u.number()
+		rest := u.bytes(10)
+		if u.damaged {
+			return nil, errPack
+		}
+		list[i] = key{millis<<16 | uint64(binary.BigEndian.Uint16(rest)), binary.BigEndian.Uint64(rest[2:])}
+	}
+	return list, nil
+}
+
+func (u *unpacker) number() uint64 {
+	n, size := binary.Uvarint(u.from)
+	if size <= 0 {
+		u.damage()
+		return 0
+	}
+	u.from = u.from[size:]
+	return n
+}
+
+// signed reads what binary.AppendVarint wrote.
+func (u *unpacker) signed() int64 {
+	n := u.number()
+	return int64(n>>1) ^ -int64(n&1)
+}
+
+// bytes returns the next n bytes, or nil where there are less.
+func (u *unpacker) bytes(n uint64) []byte {
+	if n > uint64(len(u.from)) {
+		u.damage()
+		return nil
+	}
+	part := u.from[:n]
+	u.from = u.from[n:]
+	return part
+}
+
+func (u *unpacker) damage() { u.from, u.damaged = nil, true }
+
+func (u *unpacker) record(k key, r *rollcall.RequestRecord) error {
+	head := u.number()
+	flags, c := int(head&(1<<flagBits-1)), u.caller(head>>flagBits)
+	var at time.Time
+	if flags&flagAt == 0 {
+		at = time.Unix(0, k.nanos()+u.signed()).UTC()
+	}
+	username, took := string(u.bytes(u.number())), int64(u.number())
+	var checks []rollcall.RequestCheck
+	if flags&flagChecks == 0 {
+		checks = u.checks()
+	}
+	if flags&flagRest != 0 {
+		rest := u.bytes(u.number())
+		if u.damaged {
+			return errPack
+		}
+		if err := json.Unmarshal(rest, r); err != nil {
+			return fmt.Errorf("%w: %w", errPack, err)
+		}
+	}
+	r.LogUUID, r.Username, r.TookNanos = k.String(), username, took
+	r.Endpoint, r.AgentID, r.Remote, r.Code, r.Status = c.endpoint, c.agentID, c.remote, c.code, c.status
+	if flags&flagAt == 0 {
+		r.At = at
+	}
+	if flags&flagChecks == 0 {
+		r.Checks = checks
+	}
+	return nil
+}
+
+func (u *unpacker) caller(number uint64) caller {
+	if number < uint64(len(u.callers)) {
+		return u.callers[number]
+	}
+	if number > uint64(len(u.callers)) {
+		u.damage()
+		return caller{}
+	}
+	c := caller{u.text(), u.text(), u.text(), int(u.number()), int(u.number())}
+	u.callers = append(u.callers, c)
+	return c
+}
+
+func (u *unpacker) text() string {
+	number := u.number()
+	if number < uint64(len(knownTexts)) {
+		return knownTexts[number]
+	}
+	number -= uint64(len(knownTexts))
+	if number < uint64(len(u.texts)) {
+		return u.texts[number]
+	}
+	if number > uint64(len(u.texts)) {
+		u.damage()
+		return ""
+	}
+	text := string(u.bytes(u.number()))
+	u.texts = append(u.texts, text)
+	return text
+}
+
+func (u *unpacker) checks() []rollcall.RequestCheck {
+	number := u.number()
+	if number == uint64(len(u.shapes)) {
+		u.shapes = append(u.shapes, u.newShape())
+	}
+	if number >= uint64(len(u.shapes)) {
+		u.damage()
+		return nil
+	}
+	shape := u.shapes[number]
+	if shape == nil {
+		return nil
+	}
+	checks := append(make([]rollcall.RequestCheck, 0, len(shape)), shape...)
+	for i := range checks {
+		checks[i].TookNanos = int64(u.number())
+	}
+	return checks
+}
+
+func (u *unpacker) newShape() []rollcall.RequestCheck {
+	n := u.number()
+	if n == 0 || n-1 > uint64(len(u.from)) { // each check takes more than a byte
+		if n > 0 {
+			u.damage()
+		}
+		return nil
+	}
+	shape := make([]rollcall.RequestCheck, n-1)
+	for i := range shape {
+		shape[i].Name, shape[i].Reason = u.text(), u.text()
+		passed := u.bytes(1)
+		shape[i].Passed = !u.damaged && passed[0] == verdicts[true]
+	}
+	return shape
+}

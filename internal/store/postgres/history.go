@@ -36,9 +36,10 @@ func (h *history) AddRequests(ctx context.Context, records []rollcall.RequestRec
 	records = slices.Clone(records)
 	slices.SortStableFunc(records, func(a, b rollcall.RequestRecord) int { return cmp.Compare(a.LogUUID, b.LogUUID) })
 	ids, at, docs := make([]string, len(records)), make([]int64, len(records)), make([]string, len(records))
+	var doc []byte
 	for i := range records {
-		doc, err := json.Marshal(&records[i])
-		if err != nil {
+		var err error
+		if doc, err = appendRecord(doc[:0], &records[i]); err != nil {
 			return fmt.Errorf("postgres: request record %s: %w", records[i].LogUUID, err)
 		}
 		ids[i], at[i], docs[i] = plain(records[i].LogUUID), micros(records[i].At), string(doc)

@@ -3,10 +3,10 @@ package sqlite
 import (
 	"encoding/binary"
 	"encoding/json"
-	"reflect"
 	"time"
 
 	"github.com/rollcall-server/rollcall"
+	"github.com/rollcall-server/rollcall/internal/roll"
 )
 
 // A pack is request records of one batch, by key. Numbers are varints of
@@ -33,7 +33,7 @@ import (
 //	  where flagRest is set, length and bytes of JSON: what has no place above
 //
 // A field that RequestRecord or RequestCheck is given later goes into that JSON
-// by itself. Where it is in most records it wants a place of its own, and a new
+// by itself (roll.LaterFields). Where it is in most records it wants a place of its own, and a new
 // packFormat.
 const packFormat = 1
 
@@ -60,34 +60,6 @@ func numbered(texts []string) map[string]int {
 		of[text] = i
 	}
 	return of
-}
-
-// unplaced are the fields of which the format does not know.
-var unplaced = struct{ record, check []int }{
-	record: fieldsBut(reflect.TypeFor[rollcall.RequestRecord](),
-		"LogUUID", "At", "Endpoint", "AgentID", "Username", "Remote", "Code", "Status", "TookNanos", "Checks"),
-	check: fieldsBut(reflect.TypeFor[rollcall.RequestCheck](), "Name", "Passed", "Reason", "TookNanos"),
-}
-
-// fieldsBut returns the indexes of a struct's fields but for those named.
-func fieldsBut(of reflect.Type, names ...string) (list []int) {
-	known := numbered(names)
-	for i := range of.NumField() {
-		if _, ok := known[of.Field(i).Name]; !ok {
-			list = append(list, i)
-		}
-	}
-	return list
-}
-
-// hasAny reports whether one of these fields of a struct is set.
-func hasAny[T any](value *T, fields []int) bool {
-	for _, i := range fields {
-		if !reflect.ValueOf(value).Elem().Field(i).IsZero() {
-			return true
-		}
-	}
-	return false
 }
 
 // A caller is what is alike in most records: who called, and what came of it.
@@ -161,12 +133,11 @@ func flagsOf(r *rollcall.RequestRecord) (flags int) {
 	if y := r.At.Unix(); r.At.Location() != time.UTC || y < 0 || y > 1<<33 {
 		flags |= flagAt
 	}
-	for i := range r.Checks {
-		if len(unplaced.check) > 0 && hasAny(&r.Checks[i], unplaced.check) {
-			flags |= flagChecks
-		}
+	record, checks := roll.LaterFields(r)
+	if checks {
+		flags |= flagChecks
 	}
-	if flags != 0 || hasAny(r, unplaced.record) {
+	if flags != 0 || record {
 		flags |= flagRest
 	}
 	return flags

@@ -99,7 +99,7 @@ func (c *call) wire(t testing.TB) (wire.Header, string) {
 func (w *world) authenticate(t *testing.T, c *call) error {
 	t.Helper()
 	h, cipherText := c.wire(t)
-	caller, plaintext, err := w.prove(t.Context(), h, cipherText, roll.NewTrail(func() time.Time { return w.now }))
+	caller, plaintext, err := w.prove(t.Context(), h, cipherText, roll.NewTrail())
 	if err == nil && (caller.Agent.ID != c.agentID || string(plaintext) != c.plaintext) {
 		t.Errorf("got caller %q and plaintext %q, want %q and %q", caller.Agent.ID, plaintext, c.agentID, c.plaintext)
 	}
@@ -118,7 +118,7 @@ func (w *world) prove(ctx context.Context, h wire.Header, cipherText string, tra
 func (w *world) login(t testing.TB, c *call) (string, error) {
 	t.Helper()
 	h, cipherText := c.wire(t)
-	return w.auth.Login(t.Context(), h, cipherText, roll.NewTrail(func() time.Time { return w.now }))
+	return w.auth.Login(t.Context(), h, cipherText, roll.NewTrail())
 }
 
 func (w *world) secret(agentID string) string {
@@ -509,7 +509,7 @@ func TestWhatASignatureProves(t *testing.T) {
 			t.Fatal(err)
 		}
 		read, cipherText := c.wire(t)
-		trail := roll.NewTrail(func() time.Time { return w.now })
+		trail := roll.NewTrail()
 		for i, want := range []error{nil, rollcall.ErrAuthentication} {
 			if _, _, err := w.prove(t.Context(), read, cipherText, trail); !errors.Is(err, want) {
 				t.Errorf("%s: the request itself, time %d: got %v, want %v", profile, i+1, err, want)
@@ -528,7 +528,7 @@ func TestTrailTellsTheReason(t *testing.T) {
 	c := w.call("one", `{"username":"player001"}`)
 	c.token, c.at = w.token(t, "one"), w.now.Add(7*time.Hour+2*time.Minute)
 	h, cipherText := c.wire(t)
-	trail := roll.NewTrail(func() time.Time { return w.now })
+	trail := roll.NewTrail()
 	if _, _, err := w.prove(t.Context(), h, cipherText, trail); !errors.Is(err, rollcall.ErrAuthentication) {
 		t.Fatal(err)
 	}

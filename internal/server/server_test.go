@@ -464,8 +464,8 @@ func TestRecorderDropsAndFlushes(t *testing.T) {
 	if _, err := w.stores.History.Request(t.Context(), last); err != nil {
 		t.Errorf("the first record: %v", err)
 	}
-	if len(w.recorder.queue) != 0 {
-		t.Errorf("%d records are left in the queue", len(w.recorder.queue))
+	if n := len(w.recorder.waiting.list); n != 0 {
+		t.Errorf("%d records are left in the queue", n)
 	}
 }
 

@@ -200,7 +200,7 @@ func (s *Server) newExchange(r *http.Request) *exchange {
 	return &exchange{
 		start:   start,
 		address: address,
-		trail:   roll.NewTrail(s.now),
+		trail:   roll.NewTrail(),
 		record: rollcall.RequestRecord{
 			LogUUID:  uuid.Must(uuid.NewV7()).String(),
 			At:       start,
@@ -353,5 +353,6 @@ func (s *Server) finish(r *http.Request, x *exchange) {
 		slog.String("agent", x.record.AgentID),
 		slog.Int("code", x.record.Code),
 		slog.Duration("took", took))
-	s.recorder.add(x.record, s.refusedRequest(x, r))
+	s.recorder.add(&x.record, s.refusedRequest(x, r))
+	x.trail.Free()
 }

@@ -337,6 +337,7 @@ func (s *Server) reply(ctx context.Context, x *exchange, data wire.Data, err err
 
 // finish hands the record over and counts the request.
 func (s *Server) finish(r *http.Request, x *exchange) {
+	defer x.trail.Free() // the recorder copies
 	took := s.now().Sub(x.start)
 	x.record.TookNanos = took.Nanoseconds()
 	x.record.Checks = x.trail.Checks()
@@ -354,5 +355,4 @@ func (s *Server) finish(r *http.Request, x *exchange) {
 		slog.Int("code", x.record.Code),
 		slog.Duration("took", took))
 	s.recorder.add(&x.record, s.refusedRequest(x, r))
-	x.trail.Free()
 }

@@ -3,11 +3,17 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"path/filepath"
+
+	"github.com/google/uuid"
 )
 
-// Check has SQLite look at its files, and returns what it finds wrong, at most
-// some hundred lines. It changes nothing.
+// maxFaults bounds how many faults of a kind are told.
+const maxFaults = 100
+
+// Check has SQLite look at its files, looks at the request records itself, and
+// returns what is wrong, at most some hundred lines. It changes nothing.
 func (s *Store) Check(ctx context.Context) (faults []string, err error) {
 	for name, db := range map[string]*database{"rollcall.db": s.main, "history.db": s.past} {
 		err := query(ctx, db.read, "check "+filepath.Base(name), func(rows *sql.Rows) error {
@@ -22,5 +28,44 @@ func (s *Store) Check(ctx context.Context) (faults []string, err error) {
 			return faults, err
 		}
 	}
-	return faults, nil
+	damaged, err := s.history.check(ctx)
+	return append(faults, damaged...), err
+}
+
+// check reads all batches of request records.
+func (h *history) check(ctx context.Context) (faults []string, err error) {
+	err = query(ctx, h.db.read, "check request records", func(rows *sql.Rows) error {
+		var id int64
+		var first, last, packed sql.RawBytes
+		var count int
+		if err := rows.Scan(&id, &first, &last, &count, &packed); err != nil || len(faults) == maxFaults {
+			return err
+		}
+		if err := checkBatch(first, last, count, packed); err != nil {
+			faults = append(faults, fmt.Sprintf("history.db: row %d of request_batches: %v", id, err))
+		}
+		return nil
+	}, `SELECT id, first, last, count, records FROM request_batches`)
+	return faults, err
+}
+
+// checkBatch says what is wrong with a row.
+func checkBatch(first, last []byte, count int, packed []byte) error {
+	list, err := unpack(packed)
+	if err != nil {
+		return err
+	}
+	if len(list) == 0 || len(list) != count || list[0].LogUUID != keyText(first) || list[len(list)-1].LogUUID != keyText(last) {
+		return errPack
+	}
+	return nil
+}
+
+// keyText returns the text of a UUID's bytes, or "" where they are none.
+func keyText(b []byte) string {
+	id, err := uuid.FromBytes(b)
+	if err != nil {
+		return ""
+	}
+	return id.String()
 }

@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -228,4 +229,31 @@ func TestAddRequestsIsWhole(t *testing.T) {
 	_, err = s.past.write.Exec(`PRAGMA max_page_count = 1000000`)
 	must(t, err)
 	must(t, s.history.AddRequests(context.Background(), batch))
+}
+
+// Check tells of a batch that cannot be read, and of one that is not what its row
+// says.
+func TestCheckReadsBatches(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for _, row := range []struct {
+		change string
+		faults int
+	}{
+		{`UPDATE request_batches SET newest = newest`, 0},
+		{`UPDATE request_batches SET records = substr(records, 1, length(records) - 1)`, 1},
+		{`UPDATE request_batches SET count = count + 1`, 1},
+		{`UPDATE request_batches SET first = zeroblob(16)`, 1},
+		{`UPDATE request_batches SET last = x'00'`, 1},
+	} {
+		s := open(t, t.TempDir(), Options{})
+		must(t, s.history.AddRequests(t.Context(), []rollcall.RequestRecord{checked(random), checked(random)}))
+		_, err := s.past.write.Exec(row.change)
+		must(t, err)
+		faults, err := s.Check(t.Context())
+		must(t, err)
+		if len(faults) != row.faults || row.faults > 0 && !strings.Contains(faults[0], "history.db: row 1 of request_batches") {
+			t.Errorf("%s: %q, want %d", row.change, faults, row.faults)
+		}
+		must(t, s.Close())
+	}
 }

@@ -33,8 +33,11 @@ func unpack(from []byte) ([]rollcall.RequestRecord, error) {
 		if err := u.record(keys[i], &list[i]); err != nil {
 			return nil, err
 		}
+		if u.damaged { // what is read now may be the same again and again, and large
+			return nil, errPack
+		}
 	}
-	if u.damaged || len(u.from) > 0 {
+	if len(u.from) > 0 {
 		return nil, errPack
 	}
 	return list, nil
@@ -49,7 +52,7 @@ func (u *unpacker) keys() ([]key, error) {
 		return nil, fmt.Errorf("request records in format %d: written by a newer rollcall", format[0])
 	}
 	n := u.number()
-	if n > uint64(len(u.from)) { // each takes more than a byte
+	if u.damaged || n > uint64(len(u.from)) { // each takes more than a byte
 		return nil, errPack
 	}
 	list := make([]key, n)
@@ -61,6 +64,9 @@ func (u *unpacker) keys() ([]key, error) {
 			return nil, errPack
 		}
 		list[i] = key{millis<<16 | uint64(binary.BigEndian.Uint16(rest)), binary.BigEndian.Uint64(rest[2:])}
+		if i > 0 && list[i-1].compare(list[i]) >= 0 {
+			return nil, errPack
+		}
 	}
 	return list, nil
 }

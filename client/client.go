@@ -12,6 +12,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -102,6 +103,14 @@ type Client struct {
 	token     string
 	refreshAt time.Time
 	fetching  *fetch // nil: nobody fetches a token
+}
+
+// Format hides the keys and the token from every verb.
+func (c *Client) Format(to fmt.State, _ rune) { _, _ = io.WriteString(to, "client of agent "+c.agentID) }
+
+// Format hides the keys from every verb.
+func (o Options) Format(to fmt.State, _ rune) {
+	_, _ = io.WriteString(to, "options of agent "+o.AgentID)
 }
 
 // New makes a Client and calls nobody; the error, a rollcall.ErrInvalid, says which

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -94,6 +95,16 @@ type heldSession struct {
 
 // A notice names an event: the service gives IDs anew in each epoch.
 type notice struct{ epoch, id string }
+
+// Format hides the token from every verb.
+func (g *GameServer) Format(to fmt.State, _ rune) {
+	_, _ = io.WriteString(to, "game server of boot "+g.bootID)
+}
+
+// Format hides the token from every verb.
+func (o GameServerOptions) Format(to fmt.State, _ rune) {
+	_, _ = io.WriteString(to, "options of boot "+o.BootID)
+}
 
 // NewGameServer makes a GameServer and calls nobody; the error, a
 // rollcall.ErrInvalid, says which option is wrong.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/rollcall-server/rollcall"
@@ -12,6 +13,9 @@ import (
 
 // refreshBefore is how long before it expires an access token is fetched again.
 const refreshBefore = time.Minute
+
+// longestToken is for how many seconds a token is believed to be good at the most.
+const longestToken = 24 * 60 * 60
 
 // A fetch is one of an access token, which all goroutines wait for that need one.
 type fetch struct {
@@ -68,10 +72,10 @@ func (c *Client) login(ctx context.Context) (token string, refreshAt time.Time, 
 	if _, err := c.exchange(ctx, wire.PathAuth, "", request, &auth); err != nil {
 		return "", time.Time{}, fmt.Errorf("access token: %w", err)
 	}
-	if auth.AccessToken == "" {
-		return "", time.Time{}, fmt.Errorf("access token: %w answer: none in it", rollcall.ErrInvalid)
+	if auth.AccessToken == "" || strings.ContainsFunc(auth.AccessToken, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return "", time.Time{}, fmt.Errorf("access token: %w answer: none in it that could be sent", rollcall.ErrInvalid)
 	}
-	lifetime := time.Duration(auth.ExpiresIn) * time.Second
+	lifetime := time.Duration(min(auth.ExpiresIn, longestToken)) * time.Second
 	c.log.DebugContext(ctx, "access token fetched", slog.Duration("lifetime", lifetime))
 	return auth.AccessToken, asked.Add(lifetime - refreshBefore), nil
 }

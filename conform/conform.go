@@ -161,8 +161,8 @@ func (o *Options) setDefaults() {
 func (o *Options) check() error {
 	u, err := url.Parse(o.BaseURL)
 	switch {
-	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || strings.ContainsAny(o.BaseURL, "?#"):
-		return fmt.Errorf("conform: %w option BaseURL: want http:// or https://, a host and no query", rollcall.ErrInvalid)
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil || strings.ContainsAny(o.BaseURL, "?#"):
+		return fmt.Errorf("conform: %w option BaseURL: want http:// or https://, a host, no user and no query", rollcall.ErrInvalid)
 	case o.Rate <= 0 || o.MaxRequests < 0 || o.Timeout < 0:
 		return fmt.Errorf("conform: %w option: Rate, MaxRequests and Timeout have to be more than 0", rollcall.ErrInvalid)
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/rollcall-server/rollcall/wire"
@@ -34,9 +35,9 @@ func (k *mask) hide(secrets ...string) {
 
 const hidden = "…"
 
-// valuesHidden are members of JSON whose values are secrets, whatever they are, and
-// the tokens of launch URLs.
-var valuesHidden = regexp.MustCompile(`("(?:secret|accessToken)"\s*:\s*")[^"]*|([?&]token=)[^&"]*`)
+// valuesHidden are members of JSON whose values are secrets, whatever they are, the
+// tokens of launch URLs, and what looks like a JWT, wherever a server puts it.
+var valuesHidden = regexp.MustCompile(`("(?:secret|accessToken)"\s*:\s*")[^"]*|([?&]token=)[^&"]*|(ey)[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*`)
 
 // text returns text without secrets.
 func (k *mask) text(text string) string {
@@ -45,7 +46,7 @@ func (k *mask) text(text string) string {
 	for _, s := range slices.SortedFunc(maps.Keys(k.secrets), func(a, b string) int { return len(b) - len(a) }) {
 		text = strings.ReplaceAll(text, s, hidden)
 	}
-	return valuesHidden.ReplaceAllString(text, "$1$2"+hidden)
+	return valuesHidden.ReplaceAllString(text, "$1$2$3"+hidden)
 }
 
 const maxShown = 700 // characters of a body
@@ -54,10 +55,15 @@ func clip(text string) string {
 	if len(text) > maxShown {
 		text = fmt.Sprintf("%s… (%d bytes)", strings.ToValidUTF8(text[:maxShown], ""), len(text))
 	}
-	if utf8.ValidString(text) {
+	if utf8.ValidString(text) && !strings.ContainsFunc(text, obeyed) {
 		return text
 	}
 	return fmt.Sprintf("%q", text)
+}
+
+// obeyed reports whether a terminal would do something on r.
+func obeyed(r rune) bool {
+	return unicode.IsControl(r) && r != '\n' && r != '\t'
 }
 
 // message shows a request. Of what is in Authorization only the beginning is shown:

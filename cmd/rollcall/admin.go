@@ -225,6 +225,15 @@ func printable(value any) string {
 	}, fmt.Sprint(value))
 }
 
+// printableLines is printable for texts of several lines.
+func printableLines(value any) string {
+	lines := strings.Split(fmt.Sprint(value), "\n")
+	for i := range lines {
+		lines[i] = printable(lines[i])
+	}
+	return strings.Join(lines, "\n")
+}
+
 func dash(text string) string {
 	if text == "" {
 		return "-"

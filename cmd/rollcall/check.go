@@ -62,7 +62,8 @@ func showSessions(cmd *cobra.Command, username string, sessions client.Sessions)
 	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "GAME\tMODE\tDEVICE\tIP\tLANG\tCURRENCY")
 	for _, s := range sessions.Active {
-		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\n", s.GameCode, s.Mode, s.Info.DeviceType, s.Info.IPAddress, s.Info.Lang, s.Info.Currency)
+		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\n", printable(s.GameCode), printable(s.Mode), s.Info.DeviceType,
+			printable(s.Info.IPAddress), printable(s.Info.Lang), printable(s.Info.Currency))
 	}
 	return w.Flush()
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/pflag"
 )
@@ -33,7 +34,11 @@ func (h *handOver) check() error {
 	if _, err := os.Lstat(h.file); err == nil {
 		return fmt.Errorf("--hand-over: %s is there already", h.file)
 	}
-	return nil
+	probe, err := os.CreateTemp(filepath.Dir(h.file), "."+filepath.Base(h.file)+"-*")
+	if err != nil {
+		return fmt.Errorf("--hand-over: %w", err)
+	}
+	return errors.Join(probe.Close(), os.Remove(probe.Name()))
 }
 
 // write does nothing without --hand-over. After an error the keys are to be shown,

@@ -32,7 +32,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return exitOK
 	}
-	fmt.Fprintf(stderr, "rollcall: %v\n", err)
+	fmt.Fprintf(stderr, "rollcall: %s\n", printableLines(err))
 	if _, ok := errors.AsType[usageError](err); ok {
 		return exitUsage
 	}

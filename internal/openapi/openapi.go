@@ -110,6 +110,9 @@ func (p Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Security-Policy", policy)
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Content-Type-Options", "nosniff")
+	// Of texts as short as these no part is needed, and to send thousands of parts
+	// would cost more than all the rest.
+	r.Header.Del("Range")
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(p.body))
 }
 

@@ -47,6 +47,16 @@ func TestPages(t *testing.T) {
 }
 
 // What a client has already is not sent again, and another page has another ETag.
+// A range of a page is the page: thousands of ranges would cost more than all else.
+func TestNoRanges(t *testing.T) {
+	page := openapi.Pages(openapi.Integrators)["v2.yaml"]
+	whole := get(page, nil)
+	res := get(page, func(r *http.Request) { r.Header.Set("Range", "bytes=0-0,2-2,4-4") })
+	if res.Code != http.StatusOK || res.Body.String() != whole.Body.String() {
+		t.Errorf("got status %d and %d bytes, want the whole page", res.Code, res.Body.Len())
+	}
+}
+
 func TestConditional(t *testing.T) {
 	pages := openapi.Pages(openapi.Operators)
 	etags := make(map[string]string)

@@ -12,9 +12,12 @@ import (
 	"github.com/rollcall-server/rollcall/internal/explain"
 )
 
-// diagnosesPerSecond is how many refused requests of a second are looked into. Each
-// takes up to some ten milliseconds, and strangers can send what is refused.
-const diagnosesPerSecond = 10
+// How many refused requests of a second are looked into, in all and of one address.
+// Each takes up to some ten milliseconds, and strangers can send what is refused.
+const (
+	diagnosesPerSecond  = 10
+	diagnosesPerAddress = 5
+)
 
 // refusedRequest returns the request for its diagnosis, or nil where there is to be
 // none. That is done by who stores the records, so that neither the answer nor the
@@ -25,7 +28,7 @@ func (s *Server) refusedRequest(x *exchange, r *http.Request) *explain.Request {
 	default:
 		return nil
 	}
-	if !strings.HasPrefix(r.URL.Path, "/v2/") || !s.diagnoses.pick("") {
+	if !strings.HasPrefix(r.URL.Path, "/v2/") || !s.diagnoses.each.pick(x.address.String()) || !s.diagnoses.all.pick("") {
 		return nil
 	}
 	return &explain.Request{Method: r.Method, Path: r.URL.Path, Header: r.Header.Clone(), Body: x.body, HasBody: x.body != nil}

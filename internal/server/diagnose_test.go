@@ -2,9 +2,11 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,13 +15,10 @@ import (
 	"github.com/rollcall-server/rollcall/wire"
 )
 
-// records runs the recorder until all that is queued is stored, and returns the
-// records of these answers.
+// records has all stored that waits, and returns the records of these answers.
 func (w *world) records(t *testing.T, logUUIDs []string) (records []rollcall.RequestRecord) {
 	t.Helper()
-	ctx, stop := context.WithCancel(t.Context())
-	stop()
-	w.recorder.run(ctx)
+	w.recorder.storeWaiting(t.Context())
 	for _, id := range logUUIDs {
 		r, err := w.stores.History.Request(t.Context(), id)
 		must(t, err)
@@ -28,10 +27,20 @@ func (w *world) records(t *testing.T, logUUIDs []string) (records []rollcall.Req
 	return records
 }
 
-// seconds sends a request whose timestamp is in seconds, and returns its logUUID.
+// seconds sends a request whose timestamp is in seconds, from an address of its own,
+// and returns its logUUID.
 func (w *world) seconds(t *testing.T, path string) string {
 	t.Helper()
+	addresses.Add(1)
+	return w.secondsFrom(t, path, fmt.Sprintf("192.0.%d.%d:1", addresses.Load()/256, addresses.Load()%256))
+}
+
+var addresses atomic.Uint32
+
+func (w *world) secondsFrom(t *testing.T, path, address string) string {
+	t.Helper()
 	r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(`{"cipherText":"x"}`))
+	r.RemoteAddr = address
 	r.Header.Set("Content-Type", "application/json")
 	h := wire.Header{AccessToken: "a.b.c", AgentID: "a1", Timestamp: "1769745532", Nonce: strings.Repeat("a", 32), Signature: strings.Repeat("0", 64)}
 	h.Set(r.Header)
@@ -46,7 +55,11 @@ func (w *world) seconds(t *testing.T, path string) string {
 // all have their records.
 func TestDiagnosesAreBounded(t *testing.T) {
 	w := newWorld(t, nil)
-	w.diagnoses.now = func() time.Time { return time.UnixMilli(1769745532582) }
+	at := func(ms int64) {
+		now := func() time.Time { return time.UnixMilli(ms) }
+		w.diagnoses.each.now, w.diagnoses.all.now = now, now
+	}
+	at(1769745532582)
 	var ids []string
 	for range 3 * diagnosesPerSecond {
 		ids = append(ids, w.seconds(t, wire.PathSessionsCheck))
@@ -57,9 +70,54 @@ func TestDiagnosesAreBounded(t *testing.T) {
 			t.Errorf("record %d: got %v, want a finding: %v", i, r.Findings, want)
 		}
 	}
-	w.diagnoses.now = func() time.Time { return time.UnixMilli(1769745533582) }
+	at(1769745533582)
 	if r := w.records(t, []string{w.seconds(t, wire.PathSessionsCheck)})[0]; len(r.Findings) == 0 {
 		t.Error("a second later nothing is looked into")
+	}
+}
+
+// One address does not use up what others need, and who stops the server does not
+// wait for diagnoses.
+func TestDiagnosesAreShared(t *testing.T) {
+	w := newWorld(t, nil)
+	now := func() time.Time { return time.UnixMilli(1769745532582) }
+	w.diagnoses.each.now, w.diagnoses.all.now = now, now
+	var ids []string
+	for range 2 * diagnosesPerSecond {
+		ids = append(ids, w.secondsFrom(t, wire.PathSessionsCheck, "198.51.100.7:1"))
+	}
+	ids = append(ids, w.seconds(t, wire.PathSessionsCheck))
+	found := 0
+	records := w.records(t, ids)
+	for _, r := range records[:len(records)-1] {
+		found += min(len(r.Findings), 1)
+	}
+	if last := records[len(records)-1]; found != diagnosesPerAddress || len(last.Findings) == 0 {
+		t.Errorf("got %d findings for one address, %v for another", found, last.Findings)
+	}
+	late := w.seconds(t, wire.PathSessionsCheck)
+	ended, end := context.WithCancel(t.Context())
+	end()
+	w.recorder.run(ended)
+	if r, err := w.stores.History.Request(t.Context(), late); err != nil || len(r.Findings) != 0 {
+		t.Errorf("at the end: got %v, %v; want a record without findings", r.Findings, err)
+	}
+}
+
+// A key that is sent as the agent's name does not stay in the record.
+func TestKeyAsAgentID(t *testing.T) {
+	w := newWorld(t, nil)
+	key := strings.Repeat("5a", 32)
+	r := httptest.NewRequest(http.MethodPost, wire.PathSessionsCheck, strings.NewReader(`{"cipherText":"x"}`))
+	r.Header.Set("Content-Type", "application/json")
+	h := wire.Header{AccessToken: "a.b.c", AgentID: key, Timestamp: "1769745532582", Nonce: strings.Repeat("a", 32), Signature: strings.Repeat("0", 64)}
+	h.Set(r.Header)
+	res := httptest.NewRecorder()
+	w.v2.ServeHTTP(res, r)
+	reply, err := wire.ParseReply(res.Body.Bytes())
+	must(t, err)
+	if got := w.records(t, []string{reply.LogUUID})[0]; got.AgentID != "5a5a5a5a..." || strings.Contains(fmt.Sprint(got), key) {
+		t.Errorf("got %+v", got)
 	}
 }
 

@@ -119,7 +119,10 @@ func (r *recorder) storeWaiting(ctx context.Context) {
 	r.waiting, r.spare = r.spare, records{}
 	r.mu.Unlock()
 	for _, f := range w.refused {
-		w.list[f.at].Findings = r.diagnose(context.WithoutCancel(ctx), f.request, &w.list[f.at])
+		if ctx.Err() != nil {
+			break // whoever stops the server does not wait for it
+		}
+		w.list[f.at].Findings = r.diagnose(ctx, f.request, &w.list[f.at])
 	}
 	for list := w.list; len(list) > 0; {
 		n := min(len(list), recordBatch)

@@ -70,7 +70,7 @@ type Server struct {
 	refusals samples
 	opened   streamCounts
 	// diagnoses picks the refused requests that are looked into.
-	diagnoses samples
+	diagnoses struct{ each, all samples }
 
 	// streams ends when the event streams are to.
 	streams    context.Context
@@ -95,7 +95,8 @@ func New(o Options) *Server {
 	s.proxies = o.TrustedProxies
 	s.gates.v2, s.gates.game = newGate(o.MaxConcurrent, o.Now), newGate(o.MaxConcurrent, o.Now)
 	s.recorder.diagnose = s.diagnose
-	s.refusals, s.diagnoses = samples{most: keptRefusals, now: o.Now}, samples{most: diagnosesPerSecond, now: o.Now}
+	s.refusals = samples{most: keptRefusals, now: o.Now}
+	s.diagnoses.each, s.diagnoses.all = samples{most: diagnosesPerAddress, now: o.Now}, samples{most: diagnosesPerSecond, now: o.Now}
 	s.opened.of = make(map[string]int)
 	s.streams, s.endStreams = context.WithCancel(context.Background())
 	o.Metrics.observe(o.Stores, o.Service)

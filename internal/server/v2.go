@@ -332,7 +332,20 @@ func (s *Server) reply(ctx context.Context, x *exchange, data wire.Data, err err
 			slog.Any("error", err))
 	}
 	x.record.Code, x.record.Status = int(code), status
+	if err != nil {
+		x.record.AgentID = shortID(x.record.AgentID)
+	}
 	return status, wire.AppendReply(make([]byte, 0, 512), code, data, x.record.LogUUID)
+}
+
+// shortID cuts what may be a key that was sent as the agent's name: they have 40
+// characters and 64.
+func shortID(id string) string {
+	const longest, shown = 32, 8
+	if len(id) <= longest {
+		return id
+	}
+	return id[:shown] + "..."
 }
 
 // finish hands the record over and counts the request.

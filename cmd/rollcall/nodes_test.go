@@ -231,7 +231,7 @@ func TestMoveByCommand(t *testing.T) {
 	}
 	eventually(t, "the import has begun", func() bool {
 		out, _ := runOnce(t, nil, append([]string{"verify"}, stores[:4]...)...)
-		return strings.Contains(out, "4 agents")
+		return strings.Contains(out, "6 agents")
 	})
 	_ = killed.Process.Kill()
 	_ = killed.Wait()

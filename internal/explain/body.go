@@ -155,10 +155,14 @@ func (x *exam) members(body []byte) {
 	x.otherName(object)
 }
 
+// unsigned takes the signs out of a name that its spellings differ in. It is made once:
+// a request may have thousands of names.
+var unsigned = strings.NewReplacer("_", "", "-", "")
+
 func (x *exam) otherName(object map[string]json.RawMessage) {
 	for name, value := range object {
 		var text string
-		plain := strings.NewReplacer("_", "", "-", "").Replace(strings.ToLower(name))
+		plain := unsigned.Replace(strings.ToLower(name))
 		if slices.Contains([]string{"ciphertext", "cipher", "data", "encrypted", "payload", "encryptedtext", "encrypteddata"}, plain) && json.Unmarshal(value, &text) == nil {
 			x.fault("ciphertext-renamed", 0, "here "+clip(name, 30))
 			x.setCipherText(text)

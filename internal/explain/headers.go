@@ -122,7 +122,7 @@ func (x *exam) header(i int, name string) string {
 		return given[0]
 	}
 	for other, values := range x.req.Header {
-		plain := strings.NewReplacer("-", "", "_", "").Replace(strings.ToLower(other))
+		plain := unsigned.Replace(strings.ToLower(other))
 		if misspelt[plain] == i+1 && other != name && len(values) > 0 {
 			x.fault("header-renamed", int64(i+1), "here "+clip(strings.ToLower(other), 40))
 			return values[0]

@@ -149,6 +149,27 @@ func marked2(raw string) string {
 	return "> " + strings.ReplaceAll(head, "\n", "\n> ") + "\n>\n< HTTP/1.1 200 OK\n<\n" + `{"code":84,"message":"","logUUID":"u"}` + "\n"
 }
 
+// What may be a key or a password is not shown, wherever it stands.
+func TestSecretsInOddPlaces(t *testing.T) {
+	key := strings.Repeat("5a", 32)
+	for _, text := range []string{
+		"POST /v2/auth?cb=https://x/" + key + " HTTP/1.1\nx-agentid: " + key + "\n\n{}",
+		"POST /v2/" + key + "/auth;k=" + key + " HTTP/1.1\nx-agentid: a\n\n{}",
+		"POST //user:" + key + "@host/v2/auth HTTP/1.1\nx-agentid: a\n\n{}",
+		"curl --pass a/" + key + " https://user:" + key + "@h/v2/auth -d {}",
+	} {
+		list, err := Read([]byte(text), FormatAuto)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out strings.Builder
+		Explain(list[0], Knowledge{}).Print(&out)
+		if strings.Contains(out.String(), key) || !strings.Contains(out.String(), "/auth") {
+			t.Errorf("%s", out.String())
+		}
+	}
+}
+
 // JSON captures are as programs happen to write them.
 func TestReadJSONForms(t *testing.T) {
 	for name, text := range map[string]string{

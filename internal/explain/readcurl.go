@@ -171,6 +171,7 @@ func (w *splitter) ansi() error {
 // valued are curl's options that take a value and say nothing here.
 const valued = "-o -A -e -b -c -x -m -w -E -T -K -U -F -y -Y -z -C -r -t -P -Q -D " +
 	"--output --user-agent --referer --cookie --cookie-jar --proxy --max-time --connect-timeout --write-out --cert --key --cacert --capath " +
+	"--pass --user --cert-type --key-type --proxy-cert --proxy-key --proxy-pass --oauth2-bearer --aws-sigv4 --login-options --tlsuser --tlspassword " +
 	"--resolve --connect-to --retry --retry-delay --limit-rate --interface --proxy-user --form --upload-file --config --ciphers --tls-max " +
 	"--noproxy --dump-header --trace --trace-ascii --stderr --range --max-redirs --retry-max-time --unix-socket --dns-servers --proxy-header"
 

@@ -53,7 +53,27 @@ type Report struct {
 	Likely string `json:"likely"`
 }
 
-func newReport(req *Request) *Report { return &Report{Method: req.Method, Path: req.Path} }
+func newReport(req *Request) *Report { return &Report{Method: clip(req.Method, 20), Path: shownPath(req.Path)} }
+
+// shownPath is a path without what may be a key in it.
+func shownPath(path string) string {
+	const longest = 31 // of a segment; those of endpoints are short
+	segments := strings.Split(path, "/")
+	for i, s := range segments {
+		if len(s) > longest {
+			segments[i] = "…"
+		}
+	}
+	return clip(strings.Join(segments, "/"), 80)
+}
+
+// shownID is an agent's id, cut where it may be a key: they have 40 characters and 64.
+func shownID(id string) string {
+	if len(id) > 32 {
+		return id[:8] + "…"
+	}
+	return id
+}
 
 // Findings returns all findings, in the order of the checks.
 func (r *Report) Findings() []Finding {
@@ -114,7 +134,7 @@ var stepsOf = map[int][]string{
 // finish writes the last sentence, and takes out whatever is secret should a text
 // have it in spite of all.
 func (r *Report) finish(x *exam) {
-	r.AgentID = x.agentID
+	r.AgentID = clip(shownID(x.agentID), 64)
 	r.Likely = r.likely(x)
 	hide := x.hider()
 	r.Path, r.AgentID, r.LogUUID, r.Likely = hide(r.Path), hide(r.AgentID), hide(r.LogUUID), hide(r.Likely)

@@ -124,6 +124,12 @@ func markReused(list []*Request) {
 
 // setTarget takes the path out of a URL or a request's target.
 func (r *Request) setTarget(target string) {
+	target, _, _ = strings.Cut(target, "?")
+	target, _, _ = strings.Cut(target, "#")
+	target, _, _ = strings.Cut(target, ";")
+	if strings.HasPrefix(target, "//") && strings.Contains(target, "@") { // a user and a host without a scheme
+		target = "http:" + target
+	}
 	if at := strings.Index(target, "://"); at >= 0 {
 		_, path, found := strings.Cut(target[at+3:], "/")
 		target = "/" + path
@@ -137,8 +143,7 @@ func (r *Request) setTarget(target string) {
 			target = "/"
 		}
 	}
-	r.Path, _, _ = strings.Cut(target, "?")
-	r.Path, _, _ = strings.Cut(r.Path, "#")
+	r.Path = target
 }
 
 // addHeader adds a header line's name and value; what is no name is dropped.

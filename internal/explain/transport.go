@@ -68,7 +68,7 @@ func (x *exam) transport() {
 	if x.req.Method == "" {
 		x.found(stepTransport, Unknown, "the capture has no request line: method and path cannot be known")
 	} else {
-		x.found(stepTransport, Right, "%s %s", x.req.Method, x.req.Path)
+		x.found(stepTransport, Right, "%s %s", x.rep.Method, x.rep.Path)
 		if x.req.Method != http.MethodPost {
 			x.fault("method-not-post", 0, "it is "+clip(x.req.Method, 12))
 		}

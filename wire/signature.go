@@ -36,18 +36,20 @@ func (h *Header) VerifySignature(profile rollcall.SignatureProfile, key *APIKey,
 }
 
 func (h *Header) mac(profile rollcall.SignatureProfile, key *APIKey, cipherText string) [sha256.Size]byte {
-	text := make([]byte, 0, 512)
-	text = append(text, h.AgentID...)
-	text = append(text, '|')
-	text = append(text, h.Timestamp...)
-	text = append(text, '|')
-	text = append(text, h.Nonce...)
-	text = append(text, '|')
-	text = append(text, cipherText...)
-	if profile != rollcall.SignatureHMAC {
-		return sha256.Sum256(text)
+	if profile == rollcall.SignatureHMAC {
+		mac := hmac.New(sha256.New, key.raw[:])
+		mac.Write(h.appendSigned(nil, cipherText))
+		return [sha256.Size]byte(mac.Sum(nil))
 	}
-	mac := hmac.New(sha256.New, key.raw[:])
-	mac.Write(text)
-	return [sha256.Size]byte(mac.Sum(nil))
+	var room [512]byte // on the stack, for all that is not unusually long
+	return sha256.Sum256(h.appendSigned(room[:0], cipherText))
+}
+
+// appendSigned appends what is signed.
+func (h *Header) appendSigned(text []byte, cipherText string) []byte {
+	for _, part := range [...]string{h.AgentID, h.Timestamp, h.Nonce} {
+		text = append(text, part...)
+		text = append(text, '|')
+	}
+	return append(text, cipherText...)
 }

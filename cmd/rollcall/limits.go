@@ -57,6 +57,6 @@ func (c *config) trustedProxies() ([]netip.Prefix, error) { return networks(c.Tr
 // taken ahead: 0 where the limits are in this process.
 func newLimiter(limits roll.Limits, ahead time.Duration, metrics *server.Metrics) *roll.Limiter {
 	return roll.NewLimiter(roll.LimiterOptions{
-		Limits: limits, Local: live.NewBuckets(time.Now), Ahead: ahead, OnLocal: metrics.JudgedLocally,
+		Limits: limits, Local: live.NewBuckets(time.Now), Near: ahead == 0, Ahead: ahead, OnLocal: metrics.JudgedLocally,
 	})
 }

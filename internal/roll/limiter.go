@@ -28,8 +28,11 @@ type LimiterOptions struct {
 	Limits Limits
 	// Local stands in for Limits that do not answer.
 	Local Limits
+	// Near says that Limits are in this process: nobody waits for them, and nothing
+	// is taken ahead.
+	Near bool
 	// Ahead is for how long tokens are taken ahead, so that a call does not wait
-	// for a round trip; 0: not at all, as is best where Limits are in this process.
+	// for a round trip; 0: not at all.
 	Ahead time.Duration
 	// OnLocal, if set, is called for each call that Local has judged.
 	OnLocal func()
@@ -84,6 +87,10 @@ func (l *Limiter) Allow(ctx context.Context, key string, limit rollcall.RateLimi
 
 // take takes a token, or returns how long to wait for one.
 func (l *Limiter) take(ctx context.Context, key string, limit rollcall.RateLimit) (wait time.Duration, err error) {
+	if l.o.Near {
+		granted, wait, err := l.o.Limits.Take(ctx, key, limit, 1)
+		return waitFor(granted, wait), err
+	}
 	if l.o.Ahead == 0 {
 		granted, wait, err := l.ask(ctx, key, limit, 1)
 		if err != nil {

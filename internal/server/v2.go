@@ -78,7 +78,7 @@ func (s *Server) openGame(ctx context.Context, c roll.Caller, r *wire.OpenGameRe
 }
 
 func (s *Server) login(ctx context.Context, x *exchange) (wire.Data, error) {
-	token, err := s.o.Auth.Login(ctx, x.head, x.cipherText, x.trail)
+	token, err := s.o.Auth.Login(ctx, x.head, x.sent.CipherText, x.trail)
 	return wire.NewAuthResponse(token), err
 }
 
@@ -101,7 +101,7 @@ const (
 // and applies rule.
 func handle[T any, R request[T]](s *Server, does effect, rule func(context.Context, roll.Caller, R) (wire.Data, error)) endpoint {
 	return endpoint{withToken: true, answer: func(ctx context.Context, x *exchange) (wire.Data, error) {
-		caller, plaintext, err := s.o.Auth.Prove(ctx, x.record.Endpoint, x.head, x.cipherText, x.trail)
+		caller, plaintext, err := s.o.Auth.Prove(ctx, x.record.Endpoint, x.head, x.sent.CipherText, x.trail)
 		if err != nil {
 			return nil, err
 		}
@@ -145,19 +145,23 @@ func (s *Server) atOnce(ctx context.Context, x *exchange, apply func() (wire.Dat
 
 // An exchange is one v2 request on its way.
 type exchange struct {
-	start      time.Time
-	address    netip.Addr
-	trail      *roll.Trail
-	record     rollcall.RequestRecord
-	body       []byte // nil: it was not read
-	head       wire.Header
-	cipherText string
+	start   time.Time
+	address netip.Addr
+	trail   *roll.Trail
+	record  rollcall.RequestRecord
+	body    []byte // nil: it was not read
+	head    wire.Header
 	// refused is why it was refused though it may be right, and retryAfter when it
 	// may come again.
 	refused    string
 	retryAfter time.Duration
 	// partial says that the answer may lack sessions.
 	partial bool
+	// What each request needs once has its place here, and not each a place of its own:
+	// the body as it is read, values of the answer's headers, and the answer's text.
+	sent   wire.Request
+	values [2]string
+	room   [512]byte
 }
 
 // V2 returns the handler of the v2 API. It answers every request, whatever its
@@ -169,8 +173,9 @@ func (s *Server) serveV2(w http.ResponseWriter, r *http.Request) {
 	status, body := s.answer(x, r)
 	h := w.Header()
 	h["Content-Type"] = jsonType
-	h[wire.HeaderLogUUID] = []string{x.record.LogUUID}
-	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	x.values = [2]string{x.record.LogUUID, strconv.Itoa(len(body))}
+	h[wire.HeaderLogUUID] = x.values[:1:1]
+	h["Content-Length"] = x.values[1:]
 	if x.partial {
 		h[wire.HeaderPartial] = []string{"true"}
 	}
@@ -255,15 +260,14 @@ func (s *Server) process(x *exchange, r *http.Request) (wire.Data, error) {
 
 // work is what the gate is for: spec 8 from the body on.
 func (s *Server) work(x *exchange, r *http.Request, ep endpoint, body []byte) (wire.Data, error) {
-	var req wire.Request
-	if err := req.Decode(body); x.trail.Check("body", err) != nil {
+	if err := x.sent.Decode(body); x.trail.Check("body", err) != nil {
 		return nil, err
 	}
 	head, err := wire.ParseHeader(r.Header, ep.withToken)
 	if x.trail.Check("headers", err) != nil {
 		return nil, err
 	}
-	x.head, x.cipherText, x.record.AgentID = head, req.CipherText, head.AgentID
+	x.head, x.record.AgentID = head, head.AgentID
 	return ep.answer(r.Context(), x)
 }
 
@@ -302,7 +306,7 @@ func isJSON(contentType []string) bool {
 }
 
 func readBody(r *http.Request) ([]byte, error) {
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	body, err := readAtMost(r.Body, r.ContentLength, maxBody+1)
 	if err != nil {
 		return nil, fmt.Errorf("%w: body: %w", rollcall.ErrParameters, err)
 	}
@@ -312,6 +316,18 @@ func readBody(r *http.Request) ([]byte, error) {
 		return nil, transportError(http.StatusRequestEntityTooLarge)
 	}
 	return body, nil
+}
+
+// readAtMost reads a body of a length that is told, or of another (-1), and no more
+// than most bytes of it.
+func readAtMost(body io.Reader, length int64, most int) ([]byte, error) {
+	const trusted = 4 << 10 // for more, room is made as it comes: who only says so must not fill memory
+	if length < 0 || length > trusted {
+		return io.ReadAll(io.LimitReader(body, int64(most)))
+	}
+	text := make([]byte, length)
+	_, err := io.ReadFull(body, text)
+	return text, err
 }
 
 // reply makes the envelope, and logs what the caller is not told.
@@ -335,7 +351,7 @@ func (s *Server) reply(ctx context.Context, x *exchange, data wire.Data, err err
 	if err != nil {
 		x.record.AgentID = shortID(x.record.AgentID)
 	}
-	return status, wire.AppendReply(make([]byte, 0, 512), code, data, x.record.LogUUID)
+	return status, wire.AppendReply(x.room[:0], code, data, x.record.LogUUID)
 }
 
 // shortID cuts what may be a key that was sent as the agent's name: they have 40

@@ -54,6 +54,31 @@ func TestChaseRefused(t *testing.T) {
 	}
 }
 
+// A server that refuses once is measured again, and one that goes on ends the run.
+func TestAgain(t *testing.T) {
+	var asked, refuse atomic.Int64
+	refuse.Store(1)
+	address := serverOf(t, func() string {
+		if asked.Add(1) <= refuse.Load() {
+			return `{"code":7,"message":"Internal server error"}`
+		}
+		return `{"code":0,`
+	})
+	c := &contender{do: func(ctx context.Context, n, conns int) (sample, error) {
+		times, err := chase(ctx, address, conns, requests(n))
+		return sample{n: n}.timed(times), err
+	}}
+	l := &lineup{o: &options{progress: io.Discard}}
+	repeated := 0
+	if s, err := l.again(t.Context(), c, 10, 1, &repeated); err != nil || repeated != 1 || s.p50 <= 0 {
+		t.Errorf("got %d repeated, p50 %s, %v; want 1", repeated, s.p50, err)
+	}
+	refuse.Store(1_000_000)
+	if _, err := l.again(t.Context(), c, 10, 1, &repeated); err == nil || repeated != 4 {
+		t.Errorf("got %d repeated, %v; want 3 more, and the refusal", repeated, err)
+	}
+}
+
 func TestChaseEnds(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	address := serverOf(t, func() string {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -27,6 +28,8 @@ type turn struct {
 	name    string
 	samples []sample
 	rss     int // behind the last, in bytes
+	// repeated counts measurements that were made again, since an answer refused.
+	repeated int
 }
 
 // A lineup is contenders that are measured in turns.
@@ -48,7 +51,7 @@ func (l *lineup) measure(ctx context.Context, n, conns int) ([]turn, error) {
 					return nil, err
 				}
 			}
-			s, err := c.measure(ctx, n, conns)
+			s, err := l.again(ctx, c, n, conns, &turns[i].repeated)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", c.name, err)
 			}
@@ -63,6 +66,20 @@ func (l *lineup) measure(ctx context.Context, n, conns int) ([]turn, error) {
 		}
 	}
 	return turns, nil
+}
+
+// again measures a contender, and up to twice more where it refuses a request: a
+// server may, where the machine has other work. It is counted.
+func (l *lineup) again(ctx context.Context, c *contender, n, conns int, repeated *int) (s sample, err error) {
+	for range 3 {
+		s, err = c.measure(ctx, n, conns)
+		if refused := refusalError(""); !errors.As(err, &refused) {
+			return s, err
+		}
+		*repeated++
+		l.o.tell("again, since %v", err)
+	}
+	return s, err
 }
 
 // measure takes one sample.
@@ -149,6 +166,11 @@ func writeTurns(out io.Writer, turns []turn) {
 		})
 	}
 	table(out, head, rows...)
+	for _, t := range turns {
+		if t.repeated > 0 {
+			fmt.Fprintf(out, "\n%s: %d measurements were made again, since an answer refused.\n", t.name, t.repeated)
+		}
+	}
 }
 
 // microsText says what CPU a request takes, and what of it the engine takes

@@ -30,11 +30,11 @@ func madeUp() *results {
 		return all
 	}
 	turns := []turn{
-		{floorName, samplesOf(16), 1 << 20},
-		{checkName, samplesOf(19), 1 << 20},
-		{plainName, samplesOf(32), 1 << 20},
-		{checkRedisName, onRedis(30), 1 << 20},
-		{centrifugeRedisName, onRedis(60), 1 << 20},
+		{floorName, samplesOf(16), 1 << 20, 0},
+		{checkName, samplesOf(19), 1 << 20, 0},
+		{plainName, samplesOf(32), 1 << 20, 0},
+		{checkRedisName, onRedis(30), 1 << 20, 0},
+		{centrifugeRedisName, onRedis(60), 1 << 20, 0},
 	}
 	o := options{n: 1_000_000, rounds: 5, requests: wholeRequests, conns: 64, parts: allParts}
 	return &results{

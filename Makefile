@@ -14,17 +14,19 @@ run: have-go
 	$(GO) run ./cmd/rollcall sandbox $(ARGS)
 
 # Everything that has to pass. The tests come last, so that their closing lines do;
-# e2e is a module of its own, and drives a browser.
+# e2e is a module of its own, and drives a browser; so is a peer of the benchmarks.
 test: have-cc lint vuln
 	@tools/need chromium=chromium redis-server=redis-server initdb=postgresql \
 		openssl=openssl node=nodejs python3:cryptography=python3-cryptography php=php-cli javac=default-jdk-headless ruby=ruby
 	$(GO) test -race -timeout 30m ./...
+	cd bench/peers/centrifuge && $(GO) test -race ./...
 	cd e2e && $(GO) test -race ./...
 
 # go vet is in golangci-lint, by the settings of .golangci.yml.
 lint: have-go
 	$(call tool,golangci-lint) run
 	cd e2e && $(GO) tool -modfile=../tools/golangci-lint.mod golangci-lint run
+	cd bench/peers/centrifuge && $(GO) tool -modfile=../../../tools/golangci-lint.mod golangci-lint run
 
 # Known vulnerabilities that the code reaches fail; a database that cannot be
 # reached does not. govulncheck ends with 3 where it found one.

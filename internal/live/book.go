@@ -231,18 +231,6 @@ func (b *Book) Changes(from roll.Position, limit int) []roll.Change {
 	return slices.Clone(changes[at:min(len(changes), at+limit)])
 }
 
-// scanLimit is how many sessions a Scan returns at once.
-const scanLimit = 10_000
-
-// Scan is roll.Live's Scan, by ID.
-func (b *Book) Scan(filter rollcall.SessionFilter, from string, now time.Time) (some []rollcall.Session, next string) {
-	some = b.List(filter, from, scanLimit, now)
-	if len(some) == scanLimit {
-		next = some[scanLimit-1].ID
-	}
-	return some, next
-}
-
 // marks remember who has been kicked and when, for as long as a session of
 // before may be announced.
 type marks struct {

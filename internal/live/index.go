@@ -5,135 +5,69 @@ package live
 
 import (
 	"cmp"
-	"container/heap"
 	"hash/maphash"
+	"math/rand/v2"
 	"slices"
-	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
-	"unique"
 
 	"github.com/rollcall-server/rollcall"
 )
 
-const indexShards = 128
+const (
+	indexShards = 1 << shardBits
+	shardBits   = 32 - arenaBits
+)
 
 var indexSeed = maphash.MakeSeed()
+
+var idSecret = [2]uint64{rand.Uint64(), rand.Uint64()} //nolint:gosec // G404: seeded by the system, which is as secret as maphash's
 
 // An Index holds live sessions by ID and by member, and knows which have
 // expired and how many there are. It is safe for concurrent use; each method is
 // one atomic step.
+//
+// Sessions are records in arenas, found by tables of numbers: of millions there
+// is no pointer that the garbage collector would have to follow.
+//
+//	members   by hash of member    ids         by hash of ID
+//	┌ shard ─────────────────────┐ ┌ shard ──────────────────┐
+//	│ agent → slots of usernames │ │ slots of records,       │
+//	│ arena ← ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ of whichever shard   │
+//	└────────────────────────────┘ └─────────────────────────┘
+//
+// A record lies in the arena of its member's shard; that shard's lock is taken
+// before that of an ID's shard.
 type Index struct {
-	seed    maphash.Seed
+	names   names
 	members []memberShard
 	ids     []idShard
 }
 
-// A memberShard holds the sessions of some members.
-type memberShard struct {
-	mu     sync.RWMutex
-	of     map[string]map[string][]*entry // by agent and member; by StartedAt, then ID
-	due    dueHeap
-	counts map[countKey]int
-}
-
 type memberKey struct{ agentID, username string }
 
-type countKey struct {
-	agentID, gameCode, currency, gameServer string
-
-	mode   rollcall.Mode
-	device rollcall.DeviceType
-}
-
-// An idShard holds some sessions by ID.
-type idShard struct {
-	mu sync.RWMutex
-	of map[string]*entry
-}
-
-// An entry is a session and what a Heartbeat changes of it.
-type entry struct {
-	session rollcall.Session
-	seen    atomic.Int64 // Unix ns
-	// expires is in Unix ns, and negative once Expired has handed the session
-	// out: from then on it is active at no time, and nothing renews it.
-	expires atomic.Int64
-	removed bool // under the member shard's lock
-}
+// A ref says where a record is: the number of the shard of members, above
+// arenaBits of the offset in its arena.
+type ref = uint32
 
 // NewIndex returns an empty Index.
 func NewIndex() *Index { return newIndex(indexShards) }
 
+// newIndex returns an Index of so many shards, a power of 2.
 func newIndex(shards int) *Index {
-	x := &Index{seed: indexSeed, members: make([]memberShard, shards), ids: make([]idShard, shards)}
+	x := &Index{names: names{most: manyTexts}, members: make([]memberShard, shards), ids: make([]idShard, shards)}
 	for i := range shards {
-		x.members[i].of = make(map[string]map[string][]*entry)
-		x.members[i].counts = make(map[countKey]int)
-		x.ids[i].of = make(map[string]*entry)
+		x.members[i].names, x.members[i].number = &x.names, uint32(i)
 	}
 	return x
 }
 
-func (x *Index) byMember(k memberKey) *memberShard {
-	return &x.members[maphash.Comparable(x.seed, k)%uint64(len(x.members))]
+// memberHash is of a member, by parts: it is computed at each check.
+func memberHash(agentID, username string) uint64 {
+	return agentHash(agentID) ^ maphash.String(indexSeed, username)
 }
 
-func (x *Index) byID(id string) *idShard {
-	return &x.ids[maphash.String(x.seed, id)%uint64(len(x.ids))]
-}
-
-func (x *Index) find(id string) *entry {
-	shard := x.byID(id)
-	shard.mu.RLock()
-	defer shard.mu.RUnlock()
-	return shard.of[id]
-}
-
-// Add holds s, unless its ID is there already: then the session that is there is
-// returned.
-func (x *Index) Add(s rollcall.Session) (held rollcall.Session, added bool) {
-	e := newEntry(s)
-	members := x.byMember(memberOf(&s))
-	members.mu.Lock()
-	defer members.mu.Unlock()
-	if have := x.add(members, e); have != e {
-		return have.snapshot(), false
-	}
-	return s, true
-}
-
-func newEntry(s rollcall.Session) *entry {
-	e := &entry{session: interned(s)}
-	e.seen.Store(s.SeenAt.UnixNano())
-	e.expires.Store(s.ExpiresAt.UnixNano())
-	return e
-}
-
-// add holds an entry, or returns that which has its ID. The member shard is
-// locked.
-func (x *Index) add(members *memberShard, e *entry) *entry {
-	ids := x.byID(e.session.ID)
-	ids.mu.Lock()
-	defer ids.mu.Unlock()
-	if have := ids.of[e.session.ID]; have != nil {
-		return have
-	}
-	ids.of[e.session.ID] = e
-	members.add(e)
-	return e
-}
-
-// interned returns s with one copy for all sessions of each text that many share.
-func interned(s rollcall.Session) rollcall.Session {
-	for _, text := range []*string{
-		&s.AgentID, &s.GameCode, &s.GameServer, &s.BootID, &s.Lang, &s.Currency, &s.BrandCurrency, &s.LobbyURL, (*string)(&s.Mode),
-	} {
-		*text = unique.Make(*text).Value()
-	}
-	return s
-}
+// agentHash is not what a username of the same text has.
+func agentHash(agentID string) uint64 { return maphash.String(indexSeed, agentID) * 3 }
 
 // memberOf returns the member whose session s is. A demo without a member is one
 // of its own; no username begins with #.
@@ -146,337 +80,220 @@ func memberOf(s *rollcall.Session) memberKey {
 
 const anonymous = "#"
 
-func countOf(s *rollcall.Session) countKey {
-	return countKey{s.AgentID, s.GameCode, s.Currency, s.GameServer, s.Mode, s.Device}
+// hashOf is the hash of s's member.
+func hashOf(s *rollcall.Session) uint64 {
+	m := memberOf(s)
+	return memberHash(m.agentID, m.username)
 }
 
-func (m *memberShard) add(e *entry) {
-	key := memberOf(&e.session)
-	of := m.of[key.agentID]
-	if of == nil {
-		of = make(map[string][]*entry)
-		m.of[key.agentID] = of
+func (x *Index) byMember(hash uint64) *memberShard {
+	return &x.members[hash>>(64-shardBits)&uint64(len(x.members)-1)]
+}
+
+func (x *Index) byID(hash uint64) *idShard {
+	return &x.ids[hash>>(64-shardBits)&uint64(len(x.ids)-1)]
+}
+
+// at returns the record of a ref.
+func (x *Index) at(r ref) record { return x.members[r>>arenaBits].arena.at(r & (1<<arenaBits - 1)) }
+
+// Add holds s, unless its ID is there already: then the session that is there is
+// returned.
+func (x *Index) Add(s rollcall.Session) (held rollcall.Session, added bool) {
+	hash := hashOf(&s)
+	members := x.byMember(hash)
+	members.mu.Lock()
+	defer members.mu.Unlock()
+	if x.add(members, hash, &s) {
+		return s, true
 	}
-	at, _ := slices.BinarySearchFunc(of[key.username], e, olderFirst)
-	of[key.username] = slices.Insert(of[key.username], at, e)
-	heap.Push(&m.due, due{e, e.expires.Load()})
-	m.counts[countOf(&e.session)]++
+	x.look(s.ID, func(r record) { held = x.session(r) })
+	return held, false
 }
 
-func olderFirst(a, b *entry) int {
-	return cmp.Or(a.session.StartedAt.Compare(b.session.StartedAt), cmp.Compare(a.session.ID, b.session.ID))
+// add holds a session, or reports that its ID is there. The member shard is
+// locked.
+func (x *Index) add(members *memberShard, hash uint64, s *rollcall.Session) bool {
+	id := x.names.holdID(s.ID)
+	idHash := id.hash(idSecret)
+	ids := x.byID(idHash)
+	ids.mu.Lock()
+	defer ids.mu.Unlock()
+	if _, there := ids.find(x, id, idHash); there {
+		x.names.releaseID(id)
+		return false
+	}
+	var room [2 * bodyRoom / 8]int64
+	offset := members.add(pack(room[:0], s, id, x.names.hold(s)), hash, s)
+	ids.slots.add(idHash, members.number<<arenaBits|offset, x.hashAt)
+	return true
 }
 
 // Remove drops a session and returns it; of concurrent Removes one is told ok.
 func (x *Index) Remove(id string) (s rollcall.Session, ok bool) {
-	e := x.find(id)
-	if e == nil {
+	members, there := x.shardOf(id)
+	if !there {
 		return s, false
 	}
-	members := x.byMember(memberOf(&e.session))
 	members.mu.Lock()
 	defer members.mu.Unlock()
-	if !x.remove(members, e) {
-		return s, false
-	}
-	return e.snapshot(), true
+	ok = x.remove(members, id, func(r record) { s = x.session(r) })
+	return s, ok
 }
 
-// remove reports whether the entry was there. The member shard is locked.
-func (x *Index) remove(members *memberShard, e *entry) bool {
-	if e.removed {
+// remove reports whether the session was there, of the member shard that is
+// locked; last sees its record, if it is not nil.
+func (x *Index) remove(members *memberShard, id string, last func(record)) bool {
+	key, known := x.names.id(id)
+	if !known {
 		return false
 	}
-	members.cut(memberOf(&e.session), e)
-	x.drop(members, e)
+	taken, ok := x.take(members, key, id)
+	if !ok {
+		return false
+	}
+	if last != nil {
+		last(taken.record)
+	}
+	members.remove(taken.ref&(1<<arenaBits-1), taken.record)
 	return true
+}
+
+// take takes a session out of the IDs: from then on only who has locked its
+// member shard sees it.
+func (x *Index) take(members *memberShard, id sessionID, text string) (taken place, ok bool) {
+	hash := id.hash(idSecret)
+	ids := x.byID(hash)
+	ids.mu.Lock()
+	defer ids.mu.Unlock()
+	taken, ok = ids.find(x, id, hash)
+	if !ok || !x.names.isOf(id, text) || taken.ref>>arenaBits != members.number {
+		return taken, false
+	}
+	ids.slots.cut(taken.at, x.hashAt)
+	return taken, true
+}
+
+// hashAt is the hash of the ID of a record.
+func (x *Index) hashAt(r ref) uint64 { return x.at(r).id().hash(idSecret) }
+
+// A task is what a step does to one session.
+type task struct {
+	members *memberShard
+	hash    uint64
+	id      string            // to remove
+	add     *rollcall.Session // to add, if it is not nil
 }
 
 // change removes the sessions that a step ends and adds those that it begins; of
 // each member in one step, so that who looks on sees the one that is displaced or
 // the one that takes its place.
 func (x *Index) change(step *Step) {
-	shards := make(map[*memberShard][]func(*memberShard), 1)
+	tasks := make([]task, 0, len(step.Changes)+len(step.Sessions))
 	for i := range step.Changes {
-		c := &step.Changes[i]
-		if e := x.find(c.ID); e != nil && c.Reason != "" {
-			members := x.byMember(memberOf(&e.session))
-			shards[members] = append(shards[members], func(m *memberShard) { x.remove(m, e) })
+		if c := &step.Changes[i]; c.Reason != "" {
+			if members, there := x.shardOf(c.ID); there {
+				tasks = append(tasks, task{members: members, id: c.ID})
+			}
 		}
 	}
 	for i := range step.Sessions {
-		e := newEntry(step.Sessions[i])
-		members := x.byMember(memberOf(&e.session))
-		shards[members] = append(shards[members], func(m *memberShard) { x.add(m, e) })
+		s := &step.Sessions[i]
+		hash := hashOf(s)
+		tasks = append(tasks, task{members: x.byMember(hash), hash: hash, add: s})
 	}
-	for members, changes := range shards {
-		members.mu.Lock()
-		for _, do := range changes {
-			do(members)
+	slices.SortStableFunc(tasks, func(a, b task) int { return cmp.Compare(a.members.number, b.members.number) })
+	for len(tasks) > 0 {
+		n := 1
+		for n < len(tasks) && tasks[n].members == tasks[0].members {
+			n++
 		}
-		members.mu.Unlock()
+		x.do(tasks[:n])
+		tasks = tasks[n:]
 	}
 }
 
-// cut takes an entry out of its member's list.
-func (m *memberShard) cut(key memberKey, e *entry) {
-	of := m.of[key.agentID]
-	rest := slices.DeleteFunc(of[key.username], func(other *entry) bool { return other == e })
-	if of[key.username] = rest; len(rest) > 0 {
-		return
-	}
-	if delete(of, key.username); len(of) == 0 {
-		delete(m.of, key.agentID)
+// do does tasks of one member shard.
+func (x *Index) do(tasks []task) {
+	members := tasks[0].members
+	members.mu.Lock()
+	defer members.mu.Unlock()
+	for _, t := range tasks {
+		if t.add != nil {
+			x.add(members, t.hash, t.add)
+		} else {
+			x.remove(members, t.id, nil)
+		}
 	}
 }
 
-// drop forgets an entry that is out of its member's list; it stays in the heap
-// until it is due. The member shard is locked.
-func (x *Index) drop(members *memberShard, e *entry) {
-	e.removed = true
-	count := countOf(&e.session)
-	if members.counts[count]--; members.counts[count] == 0 {
-		delete(members.counts, count)
+// look has do look at the record of a session, if it is there.
+func (x *Index) look(id string, do func(record)) bool {
+	key, known := x.names.id(id)
+	if !known {
+		return false
 	}
-	ids := x.byID(e.session.ID)
-	ids.mu.Lock()
-	defer ids.mu.Unlock()
-	delete(ids.of, e.session.ID)
+	hash := key.hash(idSecret)
+	ids := x.byID(hash)
+	ids.mu.RLock()
+	defer ids.mu.RUnlock()
+	found, ok := ids.find(x, key, hash)
+	if !ok || !x.names.isOf(key, id) {
+		return false
+	}
+	do(found.record)
+	return true
+}
+
+// shardOf returns the member shard of a session.
+func (x *Index) shardOf(id string) (members *memberShard, ok bool) {
+	key, known := x.names.id(id)
+	if !known {
+		return nil, false
+	}
+	hash := key.hash(idSecret)
+	ids := x.byID(hash)
+	ids.mu.RLock()
+	defer ids.mu.RUnlock()
+	found, ok := ids.find(x, key, hash)
+	return &x.members[found.ref>>arenaBits], ok
+}
+
+// holder returns the game server that holds a session.
+func (x *Index) holder(id string) (gameServer string, held bool) {
+	held = x.look(id, func(r record) { gameServer = x.names.texts.at(x.names.combos.at(r.combo()).server) })
+	return gameServer, held
+}
+
+// session unpacks one record.
+func (x *Index) session(r record) (s rollcall.Session) {
+	u := unpacker{names: &x.names}
+	u.grow(1)
+	u.session(r, &s)
+	return s
 }
 
 // Get returns the session if it is active at now.
-func (x *Index) Get(id string, now time.Time) (rollcall.Session, bool) {
-	e := x.find(id)
-	if e == nil || !e.activeAt(now) {
-		return rollcall.Session{}, false
-	}
-	return e.snapshot(), true
-}
-
-// OfMember returns a member's sessions that are active at now, oldest first.
-func (x *Index) OfMember(agentID, username string, now time.Time) []rollcall.Session {
-	key := memberKey{agentID, username}
-	members := x.byMember(key)
-	members.mu.RLock()
-	defer members.mu.RUnlock()
-	entries := members.of[agentID][username]
-	active := make([]rollcall.Session, 0, len(entries))
-	for _, e := range entries {
-		if e.activeAt(now) {
-			active = append(active, e.snapshot())
+func (x *Index) Get(id string, now time.Time) (s rollcall.Session, ok bool) {
+	nanos := now.UnixNano()
+	x.look(id, func(r record) {
+		if ok = r.activeAt(nanos); ok {
+			s = x.session(r)
 		}
-	}
-	return active
-}
-
-// AllOfMember returns a member's sessions, those that are no longer active too,
-// oldest first.
-func (x *Index) AllOfMember(agentID, username string) []rollcall.Session {
-	members := x.byMember(memberKey{agentID, username})
-	members.mu.RLock()
-	defer members.mu.RUnlock()
-	entries := members.of[agentID][username]
-	all := make([]rollcall.Session, len(entries))
-	for i, e := range entries {
-		all[i] = e.snapshot()
-	}
-	return all
-}
-
-// Online returns the usernames of an agent's members who have an active session,
-// in no order. It locks a small part at a time.
-func (x *Index) Online(agentID string, now time.Time) []string {
-	names := []string{}
-	for i := range x.members {
-		names = x.members[i].appendOnline(names, agentID, now)
-	}
-	return names
-}
-
-func (m *memberShard) appendOnline(names []string, agentID string, now time.Time) []string {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	for username, entries := range m.of[agentID] {
-		active := slices.ContainsFunc(entries, func(e *entry) bool { return e.activeAt(now) })
-		if active && !strings.HasPrefix(username, anonymous) {
-			names = append(names, username)
-		}
-	}
-	return names
+	})
+	return s, ok
 }
 
 // Renew moves the lease of a session that gameServer holds and that is active at
 // now to now and its lease, but never back and never beyond EndsAt; it reports whether
 // there is such a session.
-func (x *Index) Renew(id, gameServer string, now time.Time) bool {
-	e := x.find(id)
-	if e == nil || e.session.GameServer != gameServer {
-		return false
-	}
-	want := min(now.Add(e.session.Lease()).UnixNano(), e.session.EndsAt.UnixNano())
-	for {
-		have := e.expires.Load()
-		if have <= now.UnixNano() {
-			return false
-		}
-		if e.expires.CompareAndSwap(have, max(have, want)) {
-			e.see(now.UnixNano())
-			return true
-		}
-	}
-}
-
-// see notes a Heartbeat; one that was overtaken changes nothing.
-func (e *entry) see(at int64) {
-	for have := e.seen.Load(); have < at; have = e.seen.Load() {
-		if e.seen.CompareAndSwap(have, at) {
+func (x *Index) Renew(id, gameServer string, now time.Time) (renewed bool) {
+	x.look(id, func(r record) {
+		if x.names.texts.at(x.names.combos.at(r.combo()).server) != gameServer {
 			return
 		}
-	}
-}
-
-// Expired returns at most limit sessions that are not active at now, and from
-// then on shows and renews them no more. They stay, and are returned again,
-// until Remove.
-func (x *Index) Expired(now time.Time, limit int) []rollcall.Session {
-	var expired []rollcall.Session
-	for i := range x.members {
-		if len(expired) < limit {
-			expired = x.members[i].expired(now.UnixNano(), limit, expired)
-		}
-	}
-	return expired
-}
-
-func (m *memberShard) expired(now int64, limit int, found []rollcall.Session) []rollcall.Session {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	var again []due
-	for len(m.due) > 0 && m.due[0].at <= now && len(found) < limit {
-		next := heap.Pop(&m.due).(due)
-		if next.e.removed {
-			continue
-		}
-		if ends := next.e.endBy(now); ends > now {
-			heap.Push(&m.due, due{next.e, ends}) // renewed since
-			continue
-		}
-		again = append(again, next)
-		found = append(found, next.e.snapshot())
-	}
-	for _, d := range again {
-		heap.Push(&m.due, d)
-	}
-	return found
-}
-
-// endBy ends an entry for good whose lease has ended by now. It returns the end
-// of the lease where that is later.
-func (e *entry) endBy(now int64) int64 {
-	for {
-		have := e.expires.Load()
-		if have > now || have < 0 || e.expires.CompareAndSwap(have, -have) {
-			return have
-		}
-	}
-}
-
-// Counts returns how many sessions are held by all that SessionCount names, in
-// no order.
-func (x *Index) Counts() []rollcall.SessionCount {
-	sum := make(map[countKey]int)
-	for i := range x.members {
-		x.members[i].addCounts(sum)
-	}
-	counts := make([]rollcall.SessionCount, 0, len(sum))
-	for k, n := range sum {
-		counts = append(counts, rollcall.SessionCount{
-			AgentID: k.agentID, GameCode: k.gameCode, Mode: k.mode,
-			Currency: k.currency, Device: k.device, GameServer: k.gameServer, Count: n,
-		})
-	}
-	return counts
-}
-
-func (m *memberShard) addCounts(sum map[countKey]int) {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	for k, n := range m.counts {
-		sum[k] += n
-	}
-}
-
-// List returns at most limit active sessions that filter picks with an ID
-// greater than after, by ID. It looks at every session, a small part at a time,
-// and keeps no more of them than it may return.
-func (x *Index) List(filter rollcall.SessionFilter, after string, limit int, now time.Time) []rollcall.Session {
-	p := picker{filter: &filter, after: after, limit: limit, now: now}
-	for i := range x.ids {
-		p.pick(&x.ids[i])
-	}
-	list := make([]rollcall.Session, len(p.found))
-	for i, e := range p.found {
-		list[i] = e.snapshot()
-	}
-	return list
-}
-
-// A picker keeps the entries with the smallest IDs of those that it is shown,
-// sorted.
-type picker struct {
-	filter *rollcall.SessionFilter
-	after  string
-	limit  int
-	now    time.Time
-	found  []*entry
-}
-
-func (p *picker) pick(s *idShard) {
-	below, full := "", len(p.found) == p.limit
-	if full && p.limit > 0 {
-		below = p.found[p.limit-1].session.ID
-	}
-	s.mu.RLock()
-	for id, e := range s.of {
-		if id > p.after && (!full || id < below) && p.filter.Picks(&e.session) && e.activeAt(p.now) {
-			p.found = append(p.found, e)
-		}
-	}
-	s.mu.RUnlock()
-	slices.SortFunc(p.found, func(a, b *entry) int { return cmp.Compare(a.session.ID, b.session.ID) })
-	p.found = p.found[:min(p.limit, len(p.found))]
-}
-
-func (e *entry) activeAt(now time.Time) bool { return e.expires.Load() > now.UnixNano() }
-
-// snapshot returns the session as it is now.
-func (e *entry) snapshot() rollcall.Session {
-	s := e.session
-	expires := e.expires.Load()
-	s.SeenAt = time.Unix(0, e.seen.Load()).UTC()
-	s.ExpiresAt = time.Unix(0, max(expires, -expires)).UTC()
-	return s
-}
-
-// due says when an entry is to be looked at again; a lease that was renewed
-// since is found out then.
-type due struct {
-	e  *entry
-	at int64
-}
-
-type dueHeap []due
-
-func (h dueHeap) Len() int           { return len(h) }
-func (h dueHeap) Less(i, j int) bool { return h[i].at < h[j].at }
-func (h dueHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-
-// Push and Pop are for container/heap.
-
-func (h *dueHeap) Push(v any) { *h = append(*h, v.(due)) }
-
-func (h *dueHeap) Pop() any {
-	last := (*h)[len(*h)-1]
-	*h = (*h)[:len(*h)-1]
-	return last
+		lease, ends := r.renewal()
+		renewed = r.renew(min(now.Add(lease).UnixNano(), ends), now.UnixNano())
+	})
+	return renewed
 }

@@ -213,7 +213,7 @@ func (b *Book) PlanExpire(expired []rollcall.Session, now time.Time, limit int) 
 	var step Step
 	ended := make([]rollcall.EndedSession, 0, len(expired))
 	for _, s := range expired {
-		if b.find(s.ID) != nil {
+		if _, held := b.holder(s.ID); held {
 			ended = append(ended, step.endExpired(s))
 		}
 	}
@@ -241,10 +241,10 @@ func (b *Book) PlanAnnounce(gameServer, bootID string, sessions []rollcall.Sessi
 	refused := make(map[string]string)
 	for i := range sessions {
 		s := &sessions[i]
-		have := b.find(s.ID)
+		holder, held := b.holder(s.ID)
 		switch {
-		case have != nil && have.session.GameServer == gameServer:
-		case have != nil:
+		case held && holder == gameServer:
+		case held:
 			refused[s.ID] = "held by another game server"
 		default:
 			if why := b.lost(s, now); why != "" {

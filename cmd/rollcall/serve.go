@@ -66,6 +66,7 @@ A second signal ends the process at once.`,
 
 func serve(cmd *cobra.Command, c *config) error {
 	log := newLog(cmd.ErrOrStderr(), c)
+	go limitGarbage(cmd.Context())
 	n, err := openNode(cmd.Context(), c, log)
 	if err != nil && cmd.Context().Err() != nil {
 		log.Info("stopped before it served", slog.Any("cause", err))

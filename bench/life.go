@@ -247,7 +247,7 @@ func (l *life) kickAll(ctx context.Context) (sample, error) {
 			if err != nil || len(counts.Items) == 0 {
 				return true, err
 			}
-			return false, l.whileKicked(ctx, counts.Items[0].Count)
+			return false, l.whileKicked(ctx)
 		})
 		if err != nil {
 			return err
@@ -267,14 +267,13 @@ func (l *life) kickAll(ctx context.Context) (sample, error) {
 }
 
 // whileKicked renews those of a long kick that are left, as they would expire.
-// It ends them in the order of their IDs, which is about that of their starts.
-func (l *life) whileKicked(ctx context.Context, left int) error {
-	ids := l.kicked[min(len(l.kicked), len(l.kicked)-left+2*wire.MaxBatch):]
-	if len(ids) == 0 || time.Since(l.beaten) < 20*time.Second {
+// It ends them in no order, so all are named.
+func (l *life) whileKicked(ctx context.Context) error {
+	if time.Since(l.beaten) < 20*time.Second {
 		return nil
 	}
 	l.beaten = time.Now()
-	_, err := load(ctx, l.process, job{address: l.address, requests: l.beats(ids), conns: 1})
+	_, err := load(ctx, l.process, job{address: l.address, requests: l.beats(l.kicked), conns: 1})
 	return err
 }
 

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -184,6 +185,8 @@ var formats = map[string]func(message) string{
 		eachHeader(m, func(name, value string) { out += ` --header="` + name + `: ` + quote(value) + `"` })
 		return out + ` -d "` + quote(m.body) + `"`
 	},
+	"curl of cmd.exe":    cmdText,
+	"curl of PowerShell": powerShellText,
 	"curl ansi": func(m message) string {
 		out := `curl -X` + m.method + ` https://api.example` + m.path
 		eachHeader(m, func(name, value string) { out += ` -H $'` + name + `: ` + ansi(value) + `'` })
@@ -205,6 +208,29 @@ var formats = map[string]func(message) string{
 	"JSON": func(m message) string {
 		return string(must(json.Marshal(map[string]any{"method": m.method, "url": "https://api.example" + m.path, "headers": m.header, "body": m.body})))
 	},
+}
+
+// careted matches what Chrome puts ^ before, in "Copy as cURL (cmd)".
+var careted = regexp.MustCompile(`[^a-zA-Z0-9\s_\-:=+~'/.',?;()*` + "`]")
+
+// cmdText is what "Copy as cURL (cmd)" makes.
+func cmdText(m message) string {
+	quote := func(s string) string {
+		s = strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s)
+		s = careted.ReplaceAllString(s, "^$0")
+		s = regexp.MustCompile(`%([a-zA-Z0-9_])`).ReplaceAllString(s, "%^$1")
+		return `^"` + regexp.MustCompile(`\r?\n`).ReplaceAllString(s, "^\n\n") + `^"`
+	}
+	out := "curl --request " + m.method + " " + quote("https://api.example"+m.path) + " ^\r\n"
+	eachHeader(m, func(name, value string) { out += "  -H " + quote(name+": "+value) + " ^\r\n" })
+	return out + "  --data-raw " + quote(m.body) + " &\r\ncurl ^\"https://api.example/other^\""
+}
+
+// powerShellText is as people write it by hand.
+func powerShellText(m message) string {
+	out := "PS C:\\Users\\me> curl.exe -X " + m.method + " \"https://api.example" + m.path + "\" `\r\n"
+	eachHeader(m, func(name, value string) { out += "  -H '" + name + ": " + value + "' `\r\n" })
+	return out + "  -d '" + strings.ReplaceAll(m.body, "'", `'\''`) + "'\r\n"
 }
 
 // envelope is an answer that says nothing of the request's faults.

@@ -47,6 +47,16 @@ func TestRead(t *testing.T) {
 		{"JSON's answer", `{"url":"https://h/v2/auth","headers":{"x-timestamp":1769745532582},"response":{"status":200,"body":{"code":83,"logUUID":"u"}}}`, func(r *Request) bool {
 			return r.Header.Get("x-timestamp") == "1769745532582" && !r.HasBody && r.Answer.Code == 83
 		}},
+		{"JSON's method in small letters", `{"method":"post","path":"/v2/auth","headers":{}}`, func(r *Request) bool { return r.Method == "POST" }},
+		{"HAR's method in small letters", `{"log":{"entries":[{"request":{"method":"post","url":"https://h/v2/auth"}}]}}`, func(r *Request) bool { return r.Method == "POST" }},
+		// A method is compared with case, and curl sends the one that it is given as it is.
+		{"curl's method in small letters", "curl -X post https://h/v2/auth", func(r *Request) bool { return r.Method == "post" }},
+		{"a method in small letters", "post /v2/auth HTTP/1.1\r\nA: b\r\n\r\n{}", func(r *Request) bool { return r.Method == "post" }},
+		{"length beyond the body", "POST /v2/auth HTTP/1.1\r\nContent-Length: 90\r\n\r\n{}\r\n", func(r *Request) bool { return string(r.Body) == "{}" && r.HasBody }},
+		{"length before the body's end", "POST /v2/auth HTTP/1.1\r\nContent-Length: 2\r\n\r\n{\"a\":1}\r\n", func(r *Request) bool { return string(r.Body) == `{"a":1}` }},
+		{"length with a line end", "POST /v2/auth HTTP/1.1\r\nContent-Length: 3\r\n\r\n{}\n\n\n", func(r *Request) bool { return string(r.Body) == "{}\n" }},
+		{"length of the whole body", "POST /v2/auth HTTP/1.1\r\nContent-Length: 4\r\n\r\n{}\n\n", func(r *Request) bool { return string(r.Body) == "{}\n\n" }},
+		{"length below zero", "POST /v2/auth HTTP/1.1\r\nContent-Length: -1\r\n\r\n{}", func(r *Request) bool { return string(r.Body) == "{}" }},
 		{"PowerShell's UTF-16", wide("POST /v2/auth HTTP/1.1\r\nA: b\r\n\r\n{}"), func(r *Request) bool { return r.Path == "/v2/auth" && string(r.Body) == "{}" }},
 	} {
 		list, err := Read([]byte(row.text), FormatAuto)
@@ -65,6 +75,9 @@ func TestReadRefuses(t *testing.T) {
 		"nothing":      " \n",
 		"prose":        "my secret request does not work",
 		"body alone":   `{"cipherText":"secret"}`,
+		"axios":        `{"config":{"method":"post","headers":{"x-agentid":"secret"}}}`,
+		"URL alone":    `{"method":"POST","url":"https://h/secret"}`,
+		"nulls":        `{"method":"POST","url":"https://h/secret","headers":null,"body":null}`,
 		"open quote":   `curl 'https://h/v2/auth -H secret`,
 		"curl alone":   "curl ",
 		"option alone": "curl https://h/v2/auth -H",
@@ -183,7 +196,11 @@ func TestReadJSONForms(t *testing.T) {
 			t.Errorf("%s: got %+v, %v", name, list, err)
 		}
 	}
-	_, err := Read([]byte(`{"path":["secret"]}`), FormatAuto)
+	_, err := Read([]byte(`{"config":{}}`), FormatAuto)
+	if err == nil || !strings.Contains(err.Error(), `it has neither headers nor body: want {"method", "url", "headers"`) {
+		t.Errorf("got %v", err)
+	}
+	_, err = Read([]byte(`{"path":["secret"]}`), FormatAuto)
 	if err == nil || !strings.Contains(err.Error(), `member "Path" is of another type`) || strings.Contains(err.Error(), "secret") {
 		t.Errorf("got %v", err)
 	}

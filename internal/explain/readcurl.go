@@ -3,20 +3,21 @@ package explain
 import (
 	"bytes"
 	"encoding/base64"
+	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 )
 
-// curlStart returns where a text's curl command begins, and -1 where there is none:
-// only a prompt or variables may stand before it.
+// commandStart is what may stand before a curl command: a prompt, of a Unix shell
+// or of Windows, and variables that are set, on its line or on lines before.
+var commandStart = regexp.MustCompile(`^(?:[$#%>] |(?:PS )?[A-Za-z]:[^\n>]{0,200}> ?)?` +
+	`(?:(?:export )?[A-Za-z_][A-Za-z0-9_]*=(?:'[^']*'|"[^"]*"|\$\([^)\n]*\)|[^\s'";])*[ \t\r\n;]+)*(curl(?:\.exe)?)[ \t\\^` + "`]")
+
+// curlStart returns where a text's curl command begins, and -1 where there is none.
 func curlStart(text []byte) int {
-	for _, prompt := range []string{"", "$ ", "# ", "% ", "> "} {
-		for _, name := range []string{"curl ", "curl.exe ", "curl\t", "curl\\"} {
-			if bytes.HasPrefix(text, []byte(prompt+name)) {
-				return len(prompt)
-			}
-		}
+	if at := commandStart.FindSubmatchIndex(text); at != nil {
+		return at[2]
 	}
 	return -1
 }
@@ -32,7 +33,7 @@ func words(s string) ([]string, error) {
 			return nil, err
 		}
 		if len(w.out) > maxWords {
-			return nil, invalid("more than %d words", maxWords)
+			return nil, errWords
 		}
 		if w.done {
 			break
@@ -63,9 +64,9 @@ func (w *splitter) end() {
 func (w *splitter) next() error {
 	c, rest := w.s[w.at], w.s[w.at:]
 	switch {
-	case strings.HasPrefix(rest, "\\\r\n"):
+	case strings.HasPrefix(rest, "\\\r\n"), strings.HasPrefix(rest, "`\r\n"): // ` is PowerShell's
 		w.at += 3
-	case strings.HasPrefix(rest, "\\\n"):
+	case strings.HasPrefix(rest, "\\\n"), strings.HasPrefix(rest, "`\n"):
 		w.at += 2
 	case c == '\n' || c == ';' || c == '|' || c == '&' && !w.open:
 		w.done = true
@@ -92,6 +93,8 @@ func (w *splitter) add(s string) {
 	w.word.WriteString(s)
 	w.open = true
 }
+
+var errWords = invalid("more than %d words", maxWords)
 
 var errQuote = invalid("a quote of the command line does not end")
 
@@ -178,7 +181,12 @@ const valued = "-o -A -e -b -c -x -m -w -E -T -K -U -F -y -Y -z -C -r -t -P -Q -
 // readCurl reads a curl command line.
 func readCurl(data []byte) ([]*Request, error) {
 	text := bytes.TrimSpace(data)
-	list, err := words(string(text[max(0, curlStart(text)):]))
+	text = text[max(0, curlStart(text)):]
+	split := words
+	if ofWindows.Match(text) {
+		split = windowsWords
+	}
+	list, err := split(string(text))
 	if err != nil {
 		return nil, err
 	}

@@ -60,7 +60,7 @@ type harEntry struct {
 }
 
 func (e *harEntry) read() *Request {
-	r := &Request{Method: e.Request.Method, Sent: e.Started, HasBody: true}
+	r := &Request{Method: strings.ToUpper(e.Request.Method), Sent: e.Started, HasBody: true}
 	r.setTarget(e.Request.URL)
 	for _, h := range e.Request.Headers {
 		if !strings.HasPrefix(h.Name, ":") {
@@ -109,10 +109,14 @@ func readJSON(data []byte) ([]*Request, error) {
 		in.Request.Response, in.Request.Answer = in.Response, in.Answer
 		in = *in.Request
 	}
-	if in.Headers == nil && in.Body == nil && in.CipherText != nil {
+	switch bare := absent(in.Headers) && absent(in.Body); {
+	case bare && in.CipherText != nil:
 		return nil, invalid("that is the body alone: give the whole request, with its headers")
+	case bare:
+		return nil, invalid("it has neither headers nor body: %s", wantJSON)
 	}
-	r := &Request{Method: in.Method, HasBody: in.Body != nil, Body: textOf(in.Body)}
+	// Programs name the method in whatever case, and send it in capitals.
+	r := &Request{Method: strings.ToUpper(in.Method), HasBody: in.Body != nil, Body: textOf(in.Body)}
 	if r.Method == "" && in.Body != nil {
 		r.Method = http.MethodPost
 	}
@@ -130,12 +134,15 @@ func readJSON(data []byte) ([]*Request, error) {
 	return []*Request{r}, nil
 }
 
+const wantJSON = `want {"method", "url", "headers": {…}, "body": {…} or "…"}`
+
+func absent(raw json.RawMessage) bool { return len(raw) == 0 || string(raw) == "null" }
+
 func notJSON(err error) error {
-	const want = `want {"method", "url", "headers": {…}, "body": {…} or "…"}`
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && wrong.Field != "" {
-		return invalid("member %q is of another type: %s", wrong.Field, want)
+		return invalid("member %q is of another type: %s", wrong.Field, wantJSON)
 	}
-	return invalid("%s", want)
+	return invalid("%s", wantJSON)
 }
 
 // jsonAnswer reads {"status", "body"}, or the body alone. A status may be a text.

@@ -48,7 +48,8 @@ The more it knows the more it tells. All of this may be left out:
             With the API key it opens cipherText, and where that fails it tries
             what goes wrong: order, encoding, mode, iv, padding, the key's form.
   time      --at: when the request was sent, by a clock that is right. Else the
-            capture's own time counts, and where it has none, now.
+            capture's own time counts, and where it has none, now: then a request
+            that is old is not called wrong.
   record    --log-uuid ID asks the operators' API for the server's record of the
             request; --record FILE has it, as 'rollcall request ID --json' prints.
             It tells what nobody else can: whether the server knows the agent,
@@ -68,7 +69,7 @@ capture cannot be read. docs/explain.md lists all findings.`,
 	f.StringVar(&o.format, "format", "", "`format` of the capture: http, curl, har or json (default: found out)")
 	f.StringVar(&o.apiKeyFile, "api-key-file", "", "`file` with the agent's API key (environment: ROLLCALL_API_KEY, the key itself)")
 	f.StringVar(&o.secretFile, "secret-file", "", "`file` with the agent's Secret key (environment: ROLLCALL_SECRET, the key itself)")
-	f.StringVar(&o.profile, "profile", "", "the agent's signature `profile`: plain or hmac (default: either is right)")
+	f.StringVar(&o.profile, "profile", "", "the agent's signature `profile`: plain or hmac (default: what the credentials say; without them either is right)")
 	f.StringVar(&o.at, "at", "", "`time` when it was sent: RFC 3339, Unix seconds or milliseconds")
 	f.DurationVar(&o.skew, "max-clock-skew", 0, "how far the server lets timestamps be off (default 5m)")
 	f.StringVar(&o.recordFile, "record", "", "`file` with the server's record of the request")
@@ -191,7 +192,7 @@ func (o *explainOptions) agents(cmd *cobra.Command) ([]explain.Agent, error) {
 			return nil, err
 		}
 		for _, a := range c.Agents {
-			list = append(list, explain.Agent{ID: a.AgentID, APIKeys: keysIn(a.APIKey, a.NextAPIKey), Secret: a.Secret})
+			list = append(list, explain.Agent{ID: a.AgentID, APIKeys: keysIn(a.APIKey, a.NextAPIKey), Secret: a.Secret, Profile: profileOf(a)})
 		}
 	}
 	key, err := secretText(o.apiKeyFile, envAPIKey)
@@ -211,6 +212,14 @@ func (o *explainOptions) agents(cmd *cobra.Command) ([]explain.Agent, error) {
 		list = append([]explain.Agent{{APIKeys: keysIn(key), Secret: secret}}, list...)
 	}
 	return list, nil
+}
+
+// profileOf is the agent's profile: the file names it where it is not plain.
+func profileOf(a AgentCredentials) rollcall.SignatureProfile {
+	if a.Signature == "" {
+		return rollcall.SignaturePlain
+	}
+	return a.Signature
 }
 
 // keysIn leaves out what is empty.

@@ -117,12 +117,15 @@ func (x *exam) clock() {
 	if ahead.Abs() <= x.know.MaxClockSkew {
 		return
 	}
+	if assumed && ahead < 0 { // an old capture; what is ahead of now is wrong whenever it was sent
+		x.found(stepTime, Unknown, "%s, %s behind now; --at says when it was sent", stamp.UTC().Format(time.RFC3339), short(ahead))
+		return
+	}
 	code, value := "clock-ahead", ahead.Milliseconds()
 	if _, _, zone := zoneOf(ahead); zone {
 		code = "clock-time-zone"
 	} else if ahead < 0 {
 		code, value = "clock-behind", -value
 	}
-	f := x.fault(code, value, "")
-	f.Assumed = assumed
+	x.fault(code, value, "").Assumed = assumed
 }

@@ -25,13 +25,16 @@ type Agent struct {
 	APIKeys []string
 	// Secret is the Secret key; empty where it is not known.
 	Secret string
+	// Profile is that of its signatures (spec 3.4); empty where it is not known.
+	Profile rollcall.SignatureProfile
 }
 
 // Knowledge is what is known beside the request. Its zero value is good: then
 // less can be told.
 type Knowledge struct {
 	Agents []Agent
-	// Profile is the agent's; "": plain, or hmac where the signature is that.
+	// Profile goes before that of the agent. Where neither is known, plain is right
+	// and so is hmac.
 	Profile rollcall.SignatureProfile
 	// At is when the request was sent, by the server's clock. Where it is zero the
 	// capture's own word is taken, and then Now, which is an assumption.

@@ -32,15 +32,23 @@ func TestSilentOnRightRequests(t *testing.T) {
 			}
 		}
 	}
+}
+
+// So has one that is signed under profile hmac, be the key known or not.
+func TestSilentOnRightHMAC(t *testing.T) {
 	s := newSender()
 	s.sign = func(s *sender, c string) string {
 		return strings.ToUpper(mac(s.key, s.agentID+"|"+s.stamp+"|"+s.nonce+"|"+c))
 	}
-	for _, profile := range []rollcall.SignatureProfile{"", rollcall.SignatureHMAC} {
-		know := knowledge()
-		know.Profile = profile
-		if got := codes(t, "raw CRLF", s.send(), know); len(got) > 0 {
-			t.Errorf("hmac: got %v", got)
+	all := knowledge()
+	for _, agents := range [][]Agent{nil, all.Agents, all.Agents[1:], {{ID: ownID, Secret: ownSecret}}, {{ID: ownID, Profile: rollcall.SignatureHMAC}}} {
+		for _, profile := range []rollcall.SignatureProfile{"", rollcall.SignatureHMAC} {
+			for _, brief := range []bool{true, false} {
+				know := Knowledge{Agents: agents, At: all.At, Profile: profile, Brief: brief}
+				if got := codes(t, "raw CRLF", s.send(), know); len(got) > 0 {
+					t.Errorf("agents %+v, profile %q, brief %v: got %v", agents, profile, brief, got)
+				}
+			}
 		}
 	}
 }
@@ -68,14 +76,21 @@ func TestAllKindsAreMade(t *testing.T) {
 // A lower-cased id is found without knowing how it was written.
 func TestLowerCasedUnknownID(t *testing.T) {
 	s := newSender()
-	s.agentID = "acmeCasinoNo7"
-	s.claimID = "acmecasinono7"
+	s.agentID, s.claimID = "acmeCasinoNo7", "acmeCasinoNo7"
 	s.change = func(h http.Header) { h.Set("x-agentid", "acmecasinono7") }
 	know := Knowledge{At: sentAt, Agents: []Agent{{APIKeys: []string{ownKey}}}}
 	list := must(Read([]byte(formats["JSON"](s.send())), FormatAuto))
 	found := Explain(list[0], know).Findings()
 	if len(found) != 1 || found[0].Code != "header-case-changed" || !strings.Contains(found[0].What, "acmeCasinoNo7") {
 		t.Errorf("got %+v", found)
+	}
+}
+
+// Where it is signed lower-cased, too, only the token shows it.
+func TestLowerCasedIDByToken(t *testing.T) {
+	r := examine(t, "by the token", func(s *sender) { s.agentID = strings.ToLower(ownID) }, Knowledge{At: sentAt}, nil, "agent-case")
+	if !strings.Contains(r.Likely, "the token's is "+ownID) {
+		t.Errorf("got %q", r.Likely)
 	}
 }
 

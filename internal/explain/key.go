@@ -40,8 +40,8 @@ var keyKinds = []Kind{
 		Mend: "Use the key that belongs to x-agentid.",
 	},
 	{
-		Code: "key-unknown", Step: stepCipherText, Spec: "4.3", What: "It opens with none of the keys at hand, in no way that is known.", vague: true,
-		Mend: "Look whether the sender's API key is this one (test and live differ; a key that was retired opens nothing) and not the Secret key, and whether the text was changed on its way. 'rollcall seal' makes a right one to compare with.",
+		Code: "key-unknown", Step: stepCipherText, Spec: "4.3", What: "No API key that is known to be the agent's opens it, in any way that is known.", vague: true,
+		Mend: "Look whether the sender's API key is the agent's own (test and live differ; a key that was retired opens nothing) and not the Secret key, and whether the text was changed on its way. 'rollcall seal' makes a right one to compare with.",
 	},
 }
 
@@ -80,7 +80,7 @@ const maxAgents = 64
 func candidates(agents []Agent, agentID string) []*candidate {
 	var own, others, derived []*candidate
 	for _, a := range agents[:min(len(agents), maxAgents)] {
-		mine := a.ID == "" || strings.EqualFold(a.ID, bare(agentID))
+		mine := a.isOf(agentID)
 		for _, text := range a.APIKeys {
 			raw, err := hex.DecodeString(strings.TrimSpace(text))
 			if err != nil {
@@ -98,6 +98,11 @@ func candidates(agents []Agent, agentID string) []*candidate {
 		}
 	}
 	return slices.Concat(own, derived, others)
+}
+
+// isOf reports whether x-agentid names the agent, be it in another case.
+func (a *Agent) isOf(agentID string) bool {
+	return a.ID == "" || strings.EqualFold(a.ID, bare(agentID))
 }
 
 // bare takes off what stands around an id by mistake.

@@ -73,11 +73,12 @@ func TestRecord(t *testing.T) {
 	examine(t, "plaintext by the record", plain(`{"username":"a b"}`), Knowledge{}, badPlain, "plaintext-refused")
 }
 
+func hmacs(s *sender) {
+	s.sign = func(s *sender, c string) string { return mac(s.key, s.agentID+"|"+s.stamp+"|"+s.nonce+"|"+c) }
+}
+
 // The profile decides which signature is right.
 func TestProfile(t *testing.T) {
-	hmacs := func(s *sender) {
-		s.sign = func(s *sender, c string) string { return mac(s.key, s.agentID+"|"+s.stamp+"|"+s.nonce+"|"+c) }
-	}
 	know := knowledge()
 	know.Profile = rollcall.SignaturePlain
 	examine(t, "hmac on plain", hmacs, know, nil, "signature-hmac-on-plain")
@@ -85,8 +86,12 @@ func TestProfile(t *testing.T) {
 	examine(t, "plain on hmac", nil, know, nil, "signature-plain-on-hmac")
 	know.Agents = nil
 	examine(t, "hmac without a key", hmacs, know, nil, "")
+	examine(t, "on hmac, without a key", signed(func(s *sender, c string) string { return s.agentID + s.stamp + s.nonce + c }), know, nil, "signature-no-separators signature-plain-on-hmac")
 	know.Profile = ""
-	examine(t, "hmac, perhaps", hmacs, know, nil, "")
+	r := examine(t, "hmac, perhaps", hmacs, know, nil, "")
+	if s := r.step(stepSignature); s.Verdict != Unknown || !strings.Contains(s.Found, "whether it is an hmac one cannot be known without the API key") {
+		t.Errorf("got %+v", s)
+	}
 	know.Profile = rollcall.SignaturePlain
 	examine(t, "not hmac", hmacs, know, nil, "signature-unknown")
 	know = knowledge()
@@ -95,16 +100,98 @@ func TestProfile(t *testing.T) {
 	examine(t, "keys of others, hmac", hmacs, know, nil, "")
 }
 
+// An agent's own profile counts, where none is given for the request.
+func TestProfileOfTheAgent(t *testing.T) {
+	know := knowledge()
+	know.Agents[0].Profile = rollcall.SignatureHMAC
+	examine(t, "plain on hmac", nil, know, nil, "signature-plain-on-hmac")
+	know.Profile = rollcall.SignaturePlain
+	examine(t, "given otherwise", nil, know, nil, "")
+	know = knowledge()
+	know.Agents[0].Profile = rollcall.SignaturePlain
+	examine(t, "hmac on plain", hmacs, know, nil, "signature-hmac-on-plain")
+	examine(t, "the record knows better", nil, know, refused("signature", "authentication failed: x-signature is not that of profile hmac"), "signature-plain-on-hmac")
+	know = knowledge()
+	know.Agents[1].Profile = rollcall.SignatureHMAC
+	examine(t, "another agent's", nil, know, nil, "")
+	know.Agents[0].ID, know.Agents[0].Profile = "", rollcall.SignatureHMAC
+	examine(t, "of whoever it is", nil, know, nil, "signature-plain-on-hmac")
+}
+
+func ahead(d time.Duration) func(*sender) {
+	return func(s *sender) { s.stamp = wire.FormatTimestamp(sentAt.Add(d)) }
+}
+
 // The time of sending may be known, assumed, or neither.
 func TestTimeOfSending(t *testing.T) {
-	off := func(s *sender) { s.stamp = wire.FormatTimestamp(sentAt.Add(-7*time.Hour - 2*time.Minute)) }
-	off2 := func(s *sender) { off(s); s.issued = sentAt.Add(-8 * time.Hour) }
-	r := examine(t, "assumed", off2, Knowledge{Now: sentAt}, nil, "clock-time-zone")
-	if !r.Findings()[0].Assumed || !strings.Contains(r.Likely, "--at") || !strings.Contains(r.Likely, "a time zone of 7 h, and 2 min of drift") {
+	off := func(s *sender) { ahead(-7*time.Hour - 2*time.Minute)(s); s.issued = sentAt.Add(-8 * time.Hour) }
+	r := examine(t, "assumed, old", off, Knowledge{Now: sentAt}, nil, "")
+	if s := r.step(stepTime); s.Verdict != Unknown || !strings.Contains(s.Found, "7 h 2 min behind now; --at says when it was sent") {
+		t.Errorf("got %+v", s)
+	}
+	examine(t, "nothing known", off, Knowledge{}, nil, "")
+	examine(t, "clock of the record", off, Knowledge{Now: sentAt.Add(time.Hour)}, &rollcall.RequestRecord{At: sentAt, Code: 83}, "clock-time-zone token-expired")
+	examine(t, "assumed, within what is allowed", ahead(4*time.Minute), Knowledge{Now: sentAt}, nil, "")
+}
+
+// A request cannot come from the future, so what is ahead of now is wrong. But what is
+// certain goes first, and a record holds only that.
+func TestAheadOfNow(t *testing.T) {
+	r := examine(t, "assumed", ahead(48*time.Hour), Knowledge{Now: sentAt}, nil, "clock-ahead")
+	if !r.Findings()[0].Assumed || !strings.Contains(r.Likely, "and more if it was sent before: say with --at") {
 		t.Errorf("got %q", r.Likely)
 	}
-	examine(t, "nothing known", off2, Knowledge{}, nil, "")
-	examine(t, "clock of the record", off2, Knowledge{Now: sentAt.Add(time.Hour)}, &rollcall.RequestRecord{At: sentAt, Code: 83}, "clock-time-zone token-expired")
+	if got := r.Diagnosis(); len(got) > 0 {
+		t.Errorf("a record holds %+v", got)
+	}
+	r = examine(t, "with another", func(s *sender) {
+		ahead(48 * time.Hour)(s)
+		s.sign = func(s *sender, c string) string { return sha(s.agentID + s.stamp + s.nonce + c) }
+	}, Knowledge{Now: sentAt}, nil, "clock-ahead signature-no-separators")
+	if !strings.HasPrefix(r.Likely, "Most likely: The values are signed without") || strings.Contains(r.Likely, "--at") {
+		t.Errorf("got %q", r.Likely)
+	}
+	if got := r.Diagnosis(); len(got) != 1 || got[0].Code != "signature-no-separators" {
+		t.Errorf("a record holds %+v", got)
+	}
+}
+
+// Whether a token had expired is not known by a time that is only assumed.
+func TestTokenByAssumedTime(t *testing.T) {
+	undated := func(s *sender) { s.stamp = "then"; s.issued = sentAt.Add(-3 * time.Hour) }
+	r := examine(t, "no time but now", undated, Knowledge{Now: sentAt}, nil, "timestamp-malformed")
+	if s := r.step(stepToken); s.Verdict != Unknown || !strings.Contains(s.Found, "expired by now; whether it was when it was sent, --at tells") {
+		t.Errorf("got %+v", s)
+	}
+	examine(t, "given", undated, Knowledge{At: sentAt}, nil, "timestamp-malformed token-expired")
+	expired := func(s *sender) { s.issued = sentAt.Add(-3 * time.Hour) }
+	examine(t, "by x-timestamp", expired, Knowledge{Now: sentAt.Add(24 * time.Hour)}, nil, "token-expired")
+	examine(t, "by a clock ahead of now", ahead(48*time.Hour), Knowledge{Now: sentAt}, nil, "clock-ahead")
+}
+
+// Seconds are cut, not rounded: the part of one that is missing is no lag.
+func TestSecondsAreNoLag(t *testing.T) {
+	for after, want := range map[time.Duration]string{0: ", 0 s ahead of ", time.Second: ", 1.6 s behind "} {
+		s := newSender()
+		s.stamp = s.stamp[:10]
+		m := s.send()
+		r := Explain(&Request{Method: m.method, Path: m.path, Header: m.header, Body: []byte(m.body), HasBody: true}, Knowledge{At: sentAt.Add(after)})
+		if got := r.step(stepTime).Found; !strings.Contains(got, want) {
+			t.Errorf("%s later: got %q, want %q", after, got, want)
+		}
+	}
+}
+
+// Where nothing is found wrong, an answer that says otherwise is not passed over.
+func TestNothingFoundThoughRefused(t *testing.T) {
+	r := examine(t, "refused", nil, Knowledge{}, &rollcall.RequestRecord{Code: 83}, "")
+	if want := "Nothing wrong was found here, though the answer is code 83 (" + wire.Code(83).Message() + ")."; r.Likely != want {
+		t.Errorf("got %q, want %q", r.Likely, want)
+	}
+	r = examine(t, "accepted", nil, knowledge(), &rollcall.RequestRecord{}, "")
+	if r.Likely != "Nothing wrong was found." {
+		t.Errorf("got %q", r.Likely)
+	}
 }
 
 // Without a key what the text shows is said.
@@ -121,7 +208,14 @@ func TestWithoutKey(t *testing.T) {
 			return b64(append(append(iv, tag...), sealed...))
 		}, "layout-wrong"},
 	} {
-		examine(t, name, sealed(row.seal), Knowledge{At: sentAt}, nil, row.want)
+		r := examine(t, name, sealed(row.seal), Knowledge{At: sentAt}, nil, row.want)
+		if got := r.step(stepCipherText).Found; strings.Contains(got, "its layout is right") || !strings.Contains(got, "without the API key") {
+			t.Errorf("%s: got %q", name, got)
+		}
+	}
+	r := examine(t, "right", nil, Knowledge{At: sentAt}, nil, "")
+	if got := r.step(stepCipherText).Found; !strings.HasPrefix(got, "its layout is right") {
+		t.Errorf("right: got %q", got)
 	}
 }
 

@@ -302,6 +302,10 @@ func (x *exam) unopened() {
 			return
 		}
 	}
+	if x.has(stepCipherText) {
+		x.found(stepCipherText, Wrong, "whether it would open apart from that cannot be known without the API key (--credentials, --api-key-file)")
+		return
+	}
 	x.found(stepCipherText, Unknown, "its layout is right; whether it opens cannot be known without the API key (--credentials, --api-key-file)")
 }
 

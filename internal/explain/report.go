@@ -28,7 +28,8 @@ type Finding struct {
 	What  string `json:"what,omitempty"`
 	Mend  string `json:"mend,omitempty"`
 	Spec  string `json:"spec,omitempty"`
-	// Assumed: it is a fault only if the request was sent just now.
+	// Assumed: it was found by taking now for the time of sending. That it is a
+	// fault is certain by that clock, its size is not.
 	Assumed bool `json:"assumed,omitempty"`
 
 	vague bool
@@ -123,6 +124,11 @@ func (x *exam) fault(code string, value int64, detail string) *Finding {
 // has reports whether a step is wrong.
 func (x *exam) has(step string) bool { return x.rep.step(step).Verdict == Wrong }
 
+// hasFinding reports whether this has been found.
+func (x *exam) hasFinding(code string, value int64) bool {
+	return slices.ContainsFunc(x.rep.Findings(), func(f Finding) bool { return f.Code == code && f.Value == value })
+}
+
 // stepsOf are the steps that a code of the answer can come from (spec 8).
 var stepsOf = map[int][]string{
 	10: {"agent", "secret"},
@@ -157,7 +163,7 @@ func (r *Report) likely(x *exam) string {
 	}
 	text := "Most likely: " + f.What
 	if f.Assumed {
-		text += " That is so only if the request was sent just now: say with --at when it was."
+		text += " It is so much by this machine's clock if the request was sent just now, and more if it was sent before: say with --at when it was."
 	}
 	switch more := len(r.Findings()) - 1; {
 	case more == 1:

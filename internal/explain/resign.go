@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"strings"
+
+	"github.com/rollcall-server/rollcall"
 )
 
 // A choice is one way to take one step of making a signature. Its code is the
@@ -55,8 +57,8 @@ func (x *exam) searchSignature(digest []byte) {
 		x.found(stepSignature, Unknown, "not all that it signs is there")
 		return
 	}
-	if x.profile() == "" && !x.hasKey() {
-		x.found(stepSignature, Unknown, "it is not the plain one, nor that in a wrong way that is known; if the agent's profile is hmac, it takes the API key to tell (--profile plain says it is not)")
+	if x.profile() != rollcall.SignaturePlain && !x.hasKey() {
+		x.found(stepSignature, Unknown, "it is no plain signature that is known; whether it is an hmac one cannot be known without the API key (--credentials, --api-key-file)")
 		return
 	}
 	x.fault("signature-unknown", 0, "")
@@ -147,6 +149,9 @@ func (s *resigner) cased() bool {
 		}
 		if sum := sha256.Sum256(text); bytes.Equal(sum[:], s.want) {
 			s.x.fault("header-case-changed", 1, "it was "+string(text[:len(id)]))
+			if s.x.profile() == rollcall.SignatureHMAC {
+				s.x.fault("signature-plain-on-hmac", 0, "")
+			}
 			return true
 		}
 	}

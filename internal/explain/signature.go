@@ -138,8 +138,8 @@ func readDigest(s string) (digest []byte, code string) {
 	return nil, ""
 }
 
-// profile returns what is known of the agent's profile; the record's reason tells
-// it too.
+// profile returns what is known of the agent's profile. The record's reason tells
+// it too, and better than credentials, which may be old.
 func (x *exam) profile() rollcall.SignatureProfile {
 	if x.know.Profile != "" {
 		return x.know.Profile
@@ -149,6 +149,11 @@ func (x *exam) profile() rollcall.SignatureProfile {
 			if strings.HasSuffix(c.Reason, "profile "+string(p)) {
 				return p
 			}
+		}
+	}
+	for _, a := range x.know.Agents {
+		if a.Profile != "" && a.isOf(x.agentID) {
+			return a.Profile
 		}
 	}
 	return ""
@@ -168,8 +173,6 @@ func (x *exam) signatureStep() {
 	case x.fits(rollcall.SignaturePlain, nil):
 		x.plainFits()
 	case x.hmacFits():
-	case x.profile() == rollcall.SignatureHMAC && !x.hasKey():
-		x.found(stepSignature, Unknown, "under profile hmac it cannot be known without the API key")
 	default:
 		x.searchSignature(digest)
 	}

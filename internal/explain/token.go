@@ -14,7 +14,7 @@ var agentKinds = []Kind{
 		Mend: "Look at x-agentid (case counts) and at the base URL: test and live systems have agents of their own.",
 	},
 	{
-		Code: "agent-case", Step: stepAgent, Spec: "2", What: "The agent's id is written in another case than in the credentials.",
+		Code: "agent-case", Step: stepAgent, Spec: "2", What: "The agent's id is written in another case than it was given in.",
 		Mend: "Write x-agentid as it was given to you; case counts. Where your code is right, look at what a proxy does to the header.",
 	},
 	{
@@ -124,7 +124,7 @@ func (x *exam) agent() {
 	}
 	for _, a := range x.know.Agents {
 		if a.ID != x.agentID && strings.EqualFold(a.ID, x.agentID) {
-			x.fault("agent-case", 0, "")
+			x.fault("agent-case", 0, "the credentials have "+clip(a.ID, 64))
 		}
 	}
 }
@@ -156,12 +156,23 @@ func (x *exam) lookAt(c *claims) {
 	} else if c.agentID == "" || c.issuedAt.IsZero() || c.expiresAt.IsZero() {
 		x.fault("token-claims", 0, "")
 	}
-	if c.agentID != "" && x.agentID != "" && c.agentID != bare(x.agentID) {
-		x.fault("token-agent-mismatch", 0, "it is of "+clip(c.agentID, 64))
-	}
-	x.tokenTimes(c)
+	x.tokenOwner(c)
+	unsure := x.tokenTimes(c)
 	if !x.has(stepToken) {
-		x.found(stepToken, Right, "of %s, from %s to %s", clip(c.agentID, 64), c.issuedAt.UTC().Format(time.RFC3339), c.expiresAt.UTC().Format("15:04:05"))
+		x.found(stepToken, Right, "of %s, from %s to %s%s", clip(c.agentID, 64), c.issuedAt.UTC().Format(time.RFC3339), c.expiresAt.UTC().Format("15:04:05"), unsure)
+	}
+}
+
+// tokenOwner compares the token's agent with x-agentid. Where only the case differs
+// it is the header that was changed, and once said that is enough.
+func (x *exam) tokenOwner(c *claims) {
+	id := bare(x.agentID)
+	switch {
+	case c.agentID == "" || id == "" || c.agentID == id:
+	case !strings.EqualFold(c.agentID, id):
+		x.fault("token-agent-mismatch", 0, "it is of "+clip(c.agentID, 64))
+	case !x.hasFinding("agent-case", 0) && !x.hasFinding("header-case-changed", 1):
+		x.fault("agent-case", 0, "the token's is "+clip(c.agentID, 64))
 	}
 }
 
@@ -177,21 +188,26 @@ func foreign(c *claims) string {
 }
 
 // tokenTimes compares the claims with the time of sending, and where that is not
-// known with x-timestamp.
-func (x *exam) tokenTimes(c *claims) {
+// known with x-timestamp, unless that is ahead of now.
+func (x *exam) tokenTimes(c *claims) (unsure string) {
 	at, _, assumed := x.sentAt()
-	if stamp, ok := x.stamp(); ok && (at.IsZero() || assumed) {
-		at = stamp
+	if stamp, ok := x.stamp(); ok && (at.IsZero() || assumed && stamp.Sub(at) <= x.know.MaxClockSkew) {
+		at, assumed = stamp, false
 	}
 	if at.IsZero() {
-		return
+		return ""
 	}
 	if late := at.Sub(c.expiresAt); !c.expiresAt.IsZero() && late >= tokenLeeway {
-		x.fault("token-expired", late.Milliseconds(), "")
+		if assumed {
+			unsure = ", expired by now; whether it was when it was sent, --at tells"
+		} else {
+			x.fault("token-expired", late.Milliseconds(), "")
+		}
 	}
 	if early := c.issuedAt.Sub(at); early > tokenLeeway {
-		x.fault("token-not-yet", early.Milliseconds(), "")
+		x.fault("token-not-yet", early.Milliseconds(), "").Assumed = assumed
 	}
+	return unsure
 }
 
 // tokenVerdict adds what the server's record says.

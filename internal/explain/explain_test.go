@@ -84,6 +84,10 @@ func TestLowerCasedUnknownID(t *testing.T) {
 	if len(found) != 1 || found[0].Code != "header-case-changed" || !strings.Contains(found[0].What, "acmeCasinoNo7") {
 		t.Errorf("got %+v", found)
 	}
+	know.Profile = rollcall.SignatureHMAC
+	if found = Explain(list[0], know).Findings(); len(found) != 2 || found[0].Code != "header-case-changed" || found[1].Code != "signature-plain-on-hmac" {
+		t.Errorf("under profile hmac: got %+v", found)
+	}
 }
 
 // Where it is signed lower-cased, too, only the token shows it.

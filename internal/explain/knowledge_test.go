@@ -166,6 +166,11 @@ func TestTokenByAssumedTime(t *testing.T) {
 	examine(t, "given", undated, Knowledge{At: sentAt}, nil, "timestamp-malformed token-expired")
 	expired := func(s *sender) { s.issued = sentAt.Add(-3 * time.Hour) }
 	examine(t, "by x-timestamp", expired, Knowledge{Now: sentAt.Add(24 * time.Hour)}, nil, "token-expired")
+	early := func(s *sender) { s.stamp = "then"; s.issued = sentAt.Add(10 * time.Minute) }
+	r = examine(t, "of the future", early, Knowledge{Now: sentAt}, nil, "timestamp-malformed token-not-yet")
+	if f := r.step(stepToken).Findings[0]; !f.Assumed {
+		t.Errorf("got %+v", f)
+	}
 	examine(t, "by a clock ahead of now", ahead(48*time.Hour), Knowledge{Now: sentAt}, nil, "clock-ahead")
 }
 

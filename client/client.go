@@ -106,7 +106,9 @@ type Client struct {
 }
 
 // Format hides the keys and the token from every verb.
-func (c *Client) Format(to fmt.State, _ rune) { _, _ = io.WriteString(to, "client of agent "+c.agentID) }
+func (c *Client) Format(to fmt.State, _ rune) {
+	_, _ = io.WriteString(to, "client of agent "+c.agentID)
+}
 
 // Format hides the keys from every verb.
 func (o Options) Format(to fmt.State, _ rune) {

@@ -54,7 +54,9 @@ type Report struct {
 	Likely string `json:"likely"`
 }
 
-func newReport(req *Request) *Report { return &Report{Method: clip(req.Method, 20), Path: shownPath(req.Path)} }
+func newReport(req *Request) *Report {
+	return &Report{Method: clip(req.Method, 20), Path: shownPath(req.Path)}
+}
 
 // shownPath is a path without what may be a key in it.
 func shownPath(path string) string {

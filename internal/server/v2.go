@@ -348,7 +348,7 @@ func (s *Server) reply(ctx context.Context, x *exchange, data wire.Data, err err
 			slog.Any("error", err))
 	}
 	x.record.Code, x.record.Status = int(code), status
-	if err != nil {
+	if errors.Is(err, rollcall.ErrAuthentication) || errors.Is(err, rollcall.ErrAgentRefused) { // whose agent is not proved
 		x.record.AgentID = shortID(x.record.AgentID)
 	}
 	return status, wire.AppendReply(x.room[:0], code, data, x.record.LogUUID)

@@ -56,20 +56,10 @@ func usedNonceTests() []test {
 	} {
 		title := fmt.Sprintf("a used nonce, and %s", row.what)
 		all = append(all, steps("order/"+row.id, title, "8", Ours, func(t *trial) error {
-			first, err := t.request(RolePrimary, wire.PathSessionsCheck)
-			if err != nil {
-				return err
-			}
-			second, err := t.request(RolePrimary, wire.PathSessionsCheck)
-			if err != nil {
-				return err
-			}
-			sameNonce(first, second)
-			row.change(second)
-			if err := t.want(first, accepted); err != nil {
-				return err
-			}
-			return t.want(second, answers(row.want))
+			return t.inTurn(RolePrimary, wire.PathSessionsCheck, func(first, second *request) {
+				sameNonce(first, second)
+				row.change(second)
+			}, accepted, answers(row.want))
 		}))
 	}
 	return all

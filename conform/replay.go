@@ -14,21 +14,25 @@ func replayTests() []test {
 // then makes a case of two requests: a right one, and one that shares with it what
 // of it says.
 func then(id, title string, severity Severity, as, to string, of func(first, second *request), want expect) test {
-	return steps("replay/"+id, title, "2", severity, func(t *trial) error {
-		first, err := t.request(RolePrimary, wire.PathSessionsCheck)
-		if err != nil {
-			return err
-		}
-		second, err := t.request(as, to)
-		if err != nil {
-			return err
-		}
-		of(first, second)
-		if err := t.want(first, accepted); err != nil {
-			return err
-		}
-		return t.want(second, want)
-	})
+	return steps("replay/"+id, title, "2", severity, func(t *trial) error { return t.inTurn(as, to, of, accepted, want) })
+}
+
+// inTurn sends a check of the primary agent, and then a request of an agent to a path,
+// as of has made the two from right ones.
+func (t *trial) inTurn(as, to string, of func(first, second *request), ofFirst, ofSecond expect) error {
+	first, err := t.request(RolePrimary, wire.PathSessionsCheck)
+	if err != nil {
+		return err
+	}
+	second, err := t.request(as, to)
+	if err != nil {
+		return err
+	}
+	of(first, second)
+	if err := t.want(first, ofFirst); err != nil {
+		return err
+	}
+	return t.want(second, ofSecond)
 }
 
 func sameNonce(first, second *request) { second.head.Nonce = first.head.Nonce }
@@ -73,20 +77,10 @@ func again(id, title, to string) test {
 
 // nonceAfter sends a request with a fault, and then a right one with the same nonce.
 func (t *trial) nonceAfter(fault change, refused, want expect) error {
-	first, err := t.request(RolePrimary, wire.PathSessionsCheck)
-	if err != nil {
-		return err
-	}
-	second, err := t.request(RolePrimary, wire.PathSessionsCheck)
-	if err != nil {
-		return err
-	}
-	fault(first)
-	second.head.Nonce = first.head.Nonce
-	if err := t.want(first, refused); err != nil {
-		return err
-	}
-	return t.want(second, want)
+	return t.inTurn(RolePrimary, wire.PathSessionsCheck, func(first, second *request) {
+		fault(first)
+		sameNonce(first, second)
+	}, refused, want)
 }
 
 // notSpentTests: a nonce is spent when token and key are proved, so that a stranger

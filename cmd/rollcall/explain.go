@@ -237,8 +237,7 @@ func secretText(file, env string) (string, error) {
 	if file == "" {
 		return strings.TrimSpace(os.Getenv(env)), nil
 	}
-	text, err := os.ReadFile(file)
-	return strings.TrimSpace(string(text)), err
+	return readSecret(file)
 }
 
 // record reads the server's record from its file, or asks for it.

@@ -66,7 +66,7 @@ func TestAllKindsAreMade(t *testing.T) {
 	for _, f := range faults {
 		made = append(made, strings.Fields(f.want)...)
 	}
-	for _, k := range Kinds() {
+	for _, k := range kinds {
 		if !slices.Contains(made, k.Code) {
 			t.Errorf("no test makes the fault %s", k.Code)
 		}

@@ -220,7 +220,7 @@ func TestPageHasAllKinds(t *testing.T) {
 	}
 	want, got := "", ""
 	seen := map[string]bool{}
-	for _, k := range Kinds() {
+	for _, k := range kinds {
 		if seen[k.Code] || k.Mend == "" || k.What == "" || k.Spec == "" || k.Step == "" {
 			t.Errorf("kind %q is there twice, or not whole", k.Code)
 		}

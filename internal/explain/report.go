@@ -64,16 +64,17 @@ func shownPath(path string) string {
 	segments := strings.Split(path, "/")
 	for i, s := range segments {
 		if len(s) > longest {
-			segments[i] = "…"
+			segments[i] = "..."
 		}
 	}
 	return clip(strings.Join(segments, "/"), 80)
 }
 
-// shownID is an agent's id, cut where it may be a key: they have 40 characters and 64.
-func shownID(id string) string {
+// ShownID returns an agent's id, cut where it may be a key that was sent in its place:
+// they have 40 characters and 64.
+func ShownID(id string) string {
 	if len(id) > 32 {
-		return id[:8] + "…"
+		return id[:8] + "..."
 	}
 	return id
 }
@@ -142,7 +143,7 @@ var stepsOf = map[int][]string{
 // finish writes the last sentence, and takes out whatever is secret should a text
 // have it in spite of all.
 func (r *Report) finish(x *exam) {
-	r.AgentID = clip(shownID(x.agentID), 64)
+	r.AgentID = clip(ShownID(x.agentID), 64)
 	r.Likely = r.likely(x)
 	hide := x.hider()
 	r.Path, r.AgentID, r.LogUUID, r.Likely = hide(r.Path), hide(r.AgentID), hide(r.LogUUID), hide(r.Likely)

@@ -118,7 +118,7 @@ func (x *exam) agent() {
 	case found && !c.Passed:
 		x.fault("agent-unknown", 0, "")
 	case found || x.passedBy():
-		x.found(stepAgent, Right, "%s is known", clip(shownID(x.agentID), 64))
+		x.found(stepAgent, Right, "%s is known", clip(ShownID(x.agentID), 64))
 	default:
 		x.found(stepAgent, Unknown, "whether the server knows the agent, only its record tells (--log-uuid)")
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/rollcall-server/rollcall"
+	"github.com/rollcall-server/rollcall/internal/explain"
 	"github.com/rollcall-server/rollcall/internal/roll"
 	"github.com/rollcall-server/rollcall/wire"
 )
@@ -349,19 +350,9 @@ func (s *Server) reply(ctx context.Context, x *exchange, data wire.Data, err err
 	}
 	x.record.Code, x.record.Status = int(code), status
 	if errors.Is(err, rollcall.ErrAuthentication) || errors.Is(err, rollcall.ErrAgentRefused) { // whose agent is not proved
-		x.record.AgentID = shortID(x.record.AgentID)
+		x.record.AgentID = explain.ShownID(x.record.AgentID)
 	}
 	return status, wire.AppendReply(x.room[:0], code, data, x.record.LogUUID)
-}
-
-// shortID cuts what may be a key that was sent as the agent's name: they have 40
-// characters and 64.
-func shortID(id string) string {
-	const longest, shown = 32, 8
-	if len(id) <= longest {
-		return id
-	}
-	return id[:shown] + "..."
 }
 
 // finish hands the record over and counts the request.

@@ -3,6 +3,7 @@ package main
 import (
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -15,11 +16,21 @@ const printed = `{"code":0,"message":"No error.","data":[{"mode":"real","gamecod
 	`"ipaddress":"127.0.0.1","lang":"en","gameCode":"VP_230001_1","username":"player001","launchType":2,"currency":"THB",` +
 	`"brandCurrency":"THB","agentType":1}}],"logUUID":"955585ed-adeb-436e-8be0-ebf2b81b7d15"}`
 
+// need skips a test for want of a program; with ROLLCALL_TEST_REQUIRE set it fails.
+func need(t *testing.T, program, debian string) {
+	t.Helper()
+	if _, err := exec.LookPath(program); err == nil {
+		return
+	}
+	if os.Getenv("ROLLCALL_TEST_REQUIRE") != "" {
+		t.Fatalf("no %s in PATH, and ROLLCALL_TEST_REQUIRE is set; on Debian: apt install %s", program, debian)
+	}
+	t.Skipf("no %s in PATH; on Debian: apt install %s", program, debian)
+}
+
 func newTestRivals(t *testing.T) *rivals {
 	t.Helper()
-	if _, err := exec.LookPath("taskset"); err != nil {
-		t.Skip("no taskset in PATH: peers are not started")
-	}
+	need(t, "taskset", "util-linux")
 	dir := t.TempDir()
 	t.Chdir("..") // peers are named from the project's root
 	r, err := newRivals(&options{}, dir, []byte(printed))
@@ -37,9 +48,7 @@ func TestPlainIsAlike(t *testing.T) {
 }
 
 func TestNodeIsAlike(t *testing.T) {
-	if _, err := exec.LookPath("node"); err != nil {
-		t.Skip("no node in PATH (on Debian: apt install nodejs)")
-	}
+	need(t, "node", "nodejs")
 	c, err := newTestRivals(t).node(t.Context())
 	loadAndStop(t, c, err)
 }

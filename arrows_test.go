@@ -54,6 +54,7 @@ var arrows = []arrow{
 	},
 	{place: "internal/explain", ours: []string{".", "wire"}},
 	{place: "internal/vault"},
+	{place: "internal/h1"},
 	{place: "internal/webhook"},
 	{place: "internal/live", ours: []string{".", "internal/roll"}},
 	{
@@ -76,7 +77,7 @@ var arrows = []arrow{
 	{place: "internal/store", ours: []string{anything}, theirs: []string{anything}},
 	{
 		place:  "internal/server",
-		ours:   []string{".", "wire", "internal/admin", "internal/auth", "internal/console", "internal/explain", "internal/openapi", "internal/roll", "internal/vault"},
+		ours:   []string{".", "wire", "internal/admin", "internal/auth", "internal/console", "internal/explain", "internal/h1", "internal/openapi", "internal/roll", "internal/vault"},
 		theirs: []string{anything}, tests: []string{"client", "conform", "internal/openapi/openapitest", "internal/store/memory"},
 	},
 	{place: "internal/console", ours: []string{".", "internal/admin", "internal/auth", "internal/roll"}, theirs: []string{anything}},

@@ -20,6 +20,7 @@ import (
 
 	"github.com/rollcall-server/rollcall"
 	"github.com/rollcall-server/rollcall/internal/auth"
+	"github.com/rollcall-server/rollcall/internal/h1"
 	"github.com/rollcall-server/rollcall/internal/openapi"
 	"github.com/rollcall-server/rollcall/internal/roll"
 	"github.com/rollcall-server/rollcall/wire"
@@ -127,6 +128,13 @@ func (s *Server) httpServer(h http.Handler) *http.Server {
 	}
 }
 
+// A webServer is an *http.Server, or one that has more speed.
+type webServer interface {
+	Serve(l net.Listener) error
+	Shutdown(ctx context.Context) error
+	Close() error
+}
+
 // Listeners are where a Server listens. Game may be nil: then V2 serves the game
 // servers' API too.
 type Listeners struct{ V2, Game, Admin net.Listener }
@@ -137,7 +145,7 @@ type Listeners struct{ V2, Game, Admin net.Listener }
 func (s *Server) Run(ctx context.Context, l Listeners) error {
 	var group errgroup.Group
 	failed, fail := context.WithCancelCause(ctx)
-	start := func(server *http.Server, l net.Listener) {
+	start := func(server webServer, l net.Listener) {
 		group.Go(func() error {
 			err := server.Serve(l)
 			if errors.Is(err, http.ErrServerClosed) {
@@ -153,10 +161,10 @@ func (s *Server) Run(ctx context.Context, l Listeners) error {
 		defer close(recorded)
 		s.recorder.run(recordCtx)
 	}()
-	public := []*http.Server{s.httpServer(s.Public(l.Game == nil))}
+	public := []webServer{h1.New(s.httpServer(s.Public(l.Game == nil)))}
 	start(public[0], l.V2)
 	if l.Game != nil {
-		public = append(public, s.httpServer(s.Game()))
+		public = append(public, h1.New(s.httpServer(s.Game())))
 		start(public[1], l.Game)
 	}
 	admin := s.httpServer(s.Admin())
@@ -197,7 +205,7 @@ func (s *Server) closeAdmin(server *http.Server) error {
 	return nil
 }
 
-func (s *Server) drain(ctx context.Context, servers []*http.Server) error {
+func (s *Server) drain(ctx context.Context, servers []webServer) error {
 	s.draining.Store(true)
 	s.log.LogAttrs(ctx, slog.LevelInfo, "draining", slog.Duration("delay", s.o.DrainDelay), slog.Duration("timeout", s.o.DrainTimeout))
 	if s.o.DrainDelay > 0 {

@@ -22,6 +22,7 @@ type conn struct {
 	s     *Server
 	rwc   net.Conn
 	armed *pulse // whose deadlines are set; nil: others are
+	late  bool   // the server is to end, and waits for the rest of the request
 
 	buf []byte // of room bytes
 	n   int    // how many of them are read and not served
@@ -152,12 +153,24 @@ func (c *conn) gather() (length int, whole bool) {
 // readOn reads some more of a request, for which there is room and time.
 func (c *conn) readOn() bool {
 	if c.armed != nil {
-		c.armed = nil
-		_ = c.rwc.SetReadDeadline(time.Now().Add(patience)) //nolint:forbidigo // sockets go by no other clock
+		c.within(patience)
 	}
 	n, err := c.rwc.Read(c.buf[c.n:])
 	c.n += n
+	if err != nil && c.s.draining.Load() && !c.late {
+		// It was wake, or patience is at its end: but net/http drops, when it is to
+		// end, what it has not begun.
+		c.late = true
+		c.within(c.s.web.ReadTimeout)
+		return c.readOn()
+	}
 	return err == nil && c.n < room
+}
+
+// within sets a deadline for reading that is no pulse's.
+func (c *conn) within(d time.Duration) {
+	c.armed = nil
+	_ = c.rwc.SetReadDeadline(time.Now().Add(d)) //nolint:forbidigo // sockets go by no other clock
 }
 
 // answer serves the request of the first length bytes. It is false where the

@@ -27,7 +27,7 @@ import (
 type world struct {
 	*Server
 
-	t       *testing.T
+	t       testing.TB
 	stores  roll.Stores
 	service *roll.Service
 	token   string
@@ -58,7 +58,7 @@ func (b *safeBuffer) String() string {
 
 // newWorld makes a world; change, if not nil, puts something else in the place
 // of a store.
-func newWorld(t *testing.T, change func(*roll.Stores)) *world {
+func newWorld(t testing.TB, change func(*roll.Stores)) *world {
 	t.Helper()
 	keys, err := vault.New(vault.NewKey())
 	must(t, err)
@@ -80,7 +80,7 @@ func newWorld(t *testing.T, change func(*roll.Stores)) *world {
 	return w
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

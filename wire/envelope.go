@@ -17,7 +17,22 @@ type Request struct {
 // Decode reads a body strictly; other members than cipherText are ignored. The
 // error is rollcall.ErrParameters.
 func (r *Request) Decode(body []byte) error {
-	return decodeObject(body, field{name: "cipherText", to: &r.CipherText})
+	text, err := CipherText(body)
+	r.CipherText = string(text)
+	return err
+}
+
+// CipherText returns that of a body, as Decode reads it, where there is no need for
+// a text of its own: it may be a part of body.
+func CipherText(body []byte) ([]byte, error) {
+	if text, ok := onlyMember(body, "cipherText"); ok {
+		return text, nil
+	}
+	var text []byte
+	if err := decodeObject(body, field{name: "cipherText", to: &text}); err != nil {
+		return nil, err
+	}
+	return text, nil
 }
 
 // Data is an answer's data, which can write itself as JSON.
@@ -28,15 +43,30 @@ type Data interface {
 // AppendReply appends an answer's envelope to dst (spec 1.4). data is written
 // only with code 0, and may be nil; logUUID needs no escaping in JSON.
 func AppendReply(dst []byte, code Code, data Data, logUUID string) []byte {
+	dst = AppendCode(dst, code)
+	if code == CodeOK && data != nil {
+		dst = AppendData(dst, data)
+	}
+	return AppendLogUUID(dst, logUUID)
+}
+
+// AppendCode, AppendData and AppendLogUUID append an envelope in its three parts,
+// for who knows them one after the other; that in the middle may be missing.
+func AppendCode(dst []byte, code Code) []byte {
 	dst = append(dst, `{"code":`...)
 	dst = strconv.AppendInt(dst, int64(code), 10)
 	dst = append(dst, `,"message":"`...)
 	dst = append(dst, code.Message()...)
-	dst = append(dst, '"')
-	if code == CodeOK && data != nil {
-		dst = append(dst, `,"data":`...)
-		dst = data.AppendJSON(dst)
-	}
+	return append(dst, '"')
+}
+
+// AppendData is for between AppendCode and AppendLogUUID.
+func AppendData[D Data](dst []byte, data D) []byte {
+	return data.AppendJSON(append(dst, `,"data":`...))
+}
+
+// AppendLogUUID is what an envelope ends with.
+func AppendLogUUID(dst []byte, logUUID string) []byte {
 	dst = append(dst, `,"logUUID":"`...)
 	dst = append(dst, logUUID...)
 	return append(dst, `"}`...)

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"regexp"
@@ -44,7 +45,7 @@ func FuzzOpen(f *testing.F) {
 		if len(text) < ivText+tagText || strings.ContainsAny(text, "\r\n") {
 			return
 		}
-		iv, sealed, ok := splitCipherText(text)
+		iv, sealed, ok := splitCipherText(nil, []byte(text))
 		if !ok {
 			return
 		}
@@ -71,6 +72,10 @@ func FuzzSealOpen(f *testing.F) {
 		got, err := key.Open(text)
 		if err != nil || !bytes.Equal(got, plaintext) {
 			t.Fatalf("got %q, %v; want %q", got, err, plaintext)
+		}
+		room, sent := bytes.Repeat([]byte("used before"), int(bit%99)), []byte(text)
+		if got, err := key.OpenIn(room, sent); err != nil || !bytes.Equal(got, plaintext) || string(sent) != text {
+			t.Fatalf("in a room: got %q, %v; want %q", got, err, plaintext)
 		}
 		random := key.Seal(plaintext)
 		if got, err := key.Open(random); err != nil || !bytes.Equal(got, plaintext) {
@@ -137,6 +142,9 @@ func FuzzDecode(f *testing.F) {
 		}
 		if err != nil && !errors.Is(err, rollcall.ErrParameters) {
 			t.Fatalf("got %v, want ErrParameters", err)
+		}
+		if part, partErr := CipherText(data); fmt.Sprint(partErr) != fmt.Sprint(err) || string(part) != r.CipherText {
+			t.Fatalf("%q: CipherText returns %q, %v; Decode finds %q, %v", data, part, partErr, r.CipherText, err)
 		}
 		want, ok := otherReader(data)
 		if (err == nil) != ok {

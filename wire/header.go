@@ -44,19 +44,32 @@ type Header struct {
 // the header and not its value.
 func ParseHeader(h http.Header, withToken bool) (Header, error) {
 	var head Header
-	for _, rule := range headerRules {
-		if rule.name == HeaderAuthorization && !withToken {
-			continue
-		}
-		values := h[rule.name]
-		if len(values) != 1 {
-			return Header{}, headerError(rule.name, fmt.Sprintf("sent %d times", len(values)))
-		}
-		if !rule.read(&head, values[0]) {
-			return Header{}, headerError(rule.name, "malformed")
-		}
+	if err := head.Parse(h, withToken); err != nil {
+		return Header{}, err
 	}
 	return head, nil
+}
+
+// Parse is ParseHeader into a Header that is there already. After an error h
+// holds nothing.
+func (h *Header) Parse(from http.Header, withToken bool) error {
+	for i := range headerRules {
+		rule := &headerRules[i]
+		if rule.name == HeaderAuthorization && !withToken {
+			h.AccessToken = ""
+			continue
+		}
+		reason := "malformed"
+		values := from[rule.name]
+		if len(values) != 1 {
+			reason = fmt.Sprintf("sent %d times", len(values))
+		} else if rule.read(h, values[0]) {
+			continue
+		}
+		*h = Header{}
+		return headerError(rule.name, reason)
+	}
+	return nil
 }
 
 func headerError(name, reason string) error {
@@ -65,7 +78,7 @@ func headerError(name, reason string) error {
 
 // headerRules has, for each header, what reads a value and reports whether it
 // has the form of spec 2.
-var headerRules = []struct {
+var headerRules = [...]struct {
 	name string
 	read func(h *Header, value string) bool
 }{
@@ -83,12 +96,12 @@ var headerRules = []struct {
 	}},
 	{HeaderSignature, func(h *Header, v string) bool {
 		h.Signature = v
-		return len(v) == 64 && every(v, func(c byte) bool { return unhex(c) >= 0 })
+		return len(v) == 64 && every(v, inHex)
 	}},
 	{HeaderAuthorization, func(h *Header, v string) bool {
 		scheme, token, _ := strings.Cut(v, " ")
 		h.AccessToken = token
-		return strings.EqualFold(scheme, bearer) && token != "" && every(token, tokenByte)
+		return strings.EqualFold(scheme, bearer) && token != "" && every(token, inToken)
 	}},
 }
 
@@ -118,25 +131,44 @@ func (h *Header) Time() time.Time {
 func FormatTimestamp(t time.Time) string { return fmt.Sprintf("%013d", t.UnixMilli()) }
 
 // ValidTimestamp reports whether s is 13 decimal digits (spec 2).
-func ValidTimestamp(s string) bool { return len(s) == 13 && every(s, digit) }
+func ValidTimestamp(s string) bool { return len(s) == 13 && every(s, inNumber) }
 
 // ValidNonce reports whether s is exactly 32 of A-Za-z0-9 (spec 2).
-func ValidNonce(s string) bool {
-	return len(s) == 32 && every(s, func(c byte) bool { return tokenByte(c) && c != '-' && c != '_' && c != '.' })
-}
+func ValidNonce(s string) bool { return len(s) == 32 && every(s, inNonce) }
 
-// tokenByte reports whether c can stand in a compact JWT.
-func tokenByte(c byte) bool {
-	return digit(c) || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' || c == '-' || c == '_' || c == '.'
-}
+// Where a byte can stand; it can in several.
+const (
+	inNumber = 1 << iota
+	inHex
+	inNonce
+	inToken // a compact JWT
+)
 
-func every(s string, ok func(byte) bool) bool {
-	for i := range len(s) {
-		if !ok(s[i]) {
-			return false
+// places says of each byte where it can stand.
+var places = func() (of [256]uint8) {
+	for c := range of {
+		switch c := byte(c); {
+		case digit(c):
+			of[c] = inNumber | inHex | inNonce | inToken
+		case unhex(c) >= 0:
+			of[c] = inHex | inNonce | inToken
+		case 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z':
+			of[c] = inNonce | inToken
+		case c == '-' || c == '_' || c == '.':
+			of[c] = inToken
 		}
 	}
-	return true
+	return of
+}()
+
+// every reports whether each byte of s can stand there. It does not stop at the
+// first that cannot, since hardly any request has one.
+func every(s string, where uint8) bool {
+	in := where
+	for i := range len(s) {
+		in &= places[s[i]]
+	}
+	return in != 0
 }
 
 // unhex returns the value of a hex digit of either case, and -1 for others.

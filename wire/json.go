@@ -1,9 +1,9 @@
 package wire
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -16,7 +16,8 @@ import (
 const maxDepth = 32
 
 // A field says where decodeObject puts the member of that name. The type of to
-// is the type that the member must have: *string or *int.
+// is the type that the member must have: *string or *int; *[]byte is a string too,
+// and where it has no escapes a part of the data.
 type field struct {
 	name     string
 	to       any
@@ -38,9 +39,9 @@ func decodeObject(data []byte, fields ...field) error {
 		return p.fail("invalid UTF-8")
 	}
 	var seen uint64
-	err := p.document(func(name string) error {
+	err := p.document(func(name []byte) error {
 		for i := range fields {
-			if fields[i].name == name {
+			if fields[i].name == string(name) {
 				seen |= 1 << i
 				return p.assign(fields[i])
 			}
@@ -58,6 +59,34 @@ func decodeObject(data []byte, fields ...field) error {
 	return nil
 }
 
+// onlyMember returns the value of an object that has this member and no other, and
+// no space or escape: what clients usually send. It is a part of data. Where it is
+// not ok, decodeObject may still find that nothing is wrong.
+func onlyMember(data []byte, name string) (value []byte, ok bool) {
+	const open, middle, end = `{"`, `":"`, `"}`
+	around := len(open) + len(name) + len(middle)
+	if len(data) < around+len(end) || string(data[:len(open)]) != open || string(data[len(open):len(open)+len(name)]) != name ||
+		string(data[len(open)+len(name):around]) != middle || string(data[len(data)-len(end):]) != end {
+		return nil, false
+	}
+	value = data[around : len(data)-len(end)]
+	for _, c := range value {
+		if !plain[c] {
+			return nil, false
+		}
+	}
+	return value, true
+}
+
+// plain says of each byte whether it stands for itself in a JSON string, and is
+// ASCII.
+var plain = func() (is [256]bool) {
+	for c := byte(' '); c < utf8.RuneSelf; c++ {
+		is[c] = c != '"' && c != '\\'
+	}
+	return is
+}()
+
 // A parser reads one JSON text from front to back.
 type parser struct {
 	data []byte
@@ -69,7 +98,7 @@ func (p *parser) fail(reason string) error {
 }
 
 // document reads the one object that is the whole text.
-func (p *parser) document(member func(name string) error) error {
+func (p *parser) document(member func(name []byte) error) error {
 	p.space()
 	if p.peek() != '{' {
 		return p.fail("not an object")
@@ -85,13 +114,13 @@ func (p *parser) document(member func(name string) error) error {
 }
 
 // object reads an object and calls member for each name, to read the value.
-func (p *parser) object(member func(name string) error) error {
+func (p *parser) object(member func(name []byte) error) error {
 	var names nameSet
 	return p.sequence('}', func() error {
 		if p.peek() != '"' {
 			return p.fail("a member's name expected")
 		}
-		name, err := p.name()
+		name, err := p.str()
 		if err != nil {
 			return err
 		}
@@ -138,13 +167,15 @@ func (p *parser) sequence(closing byte, item func() error) error {
 // assign reads a value of the field's type into it.
 func (p *parser) assign(f field) error {
 	start := p.at
+	var text []byte
 	var err error
 	switch to := f.to.(type) {
 	case *string:
-		if p.peek() != '"' {
-			return p.fail("member " + strconv.Quote(f.name) + " is not a string")
+		if text, err = p.member(f.name); err == nil {
+			*to = string(text)
 		}
-		*to, err = p.str()
+	case *[]byte:
+		*to, err = p.member(f.name)
 	case *int:
 		if err = p.number(); err == nil {
 			*to, err = strconv.Atoi(string(p.data[start:p.at]))
@@ -159,6 +190,14 @@ func (p *parser) assign(f field) error {
 	return err
 }
 
+// member reads the string that a member of that name must be.
+func (p *parser) member(name string) ([]byte, error) {
+	if p.peek() != '"' {
+		return nil, p.fail("member " + strconv.Quote(name) + " is not a string")
+	}
+	return p.str()
+}
+
 // skip reads a value of any type, depth arrays and objects deep in the text.
 func (p *parser) skip(depth int) error {
 	switch c := p.peek(); {
@@ -168,7 +207,7 @@ func (p *parser) skip(depth int) error {
 	case (c == '{' || c == '[') && depth >= maxDepth:
 		return p.fail("nested too deep")
 	case c == '{':
-		return p.object(func(string) error { return p.skip(depth + 1) })
+		return p.object(func([]byte) error { return p.skip(depth + 1) })
 	case c == '[':
 		return p.sequence(']', func() error { return p.skip(depth + 1) })
 	case c == '-' || digit(c):
@@ -219,60 +258,50 @@ func (p *parser) digits() bool {
 	return p.at > start
 }
 
-// name reads a member's name. The text of a usual one is made once and for all.
-func (p *parser) name() (string, error) {
-	for _, usual := range [...]string{"cipherText", "username"} {
-		if end := p.at + 1 + len(usual); end < len(p.data) && p.data[end] == '"' && string(p.data[p.at+1:end]) == usual {
-			p.at = end + 1
-			return usual, nil
-		}
-	}
-	return p.str()
-}
-
-// str reads a string, its opening quote being next, and undoes its escapes.
-func (p *parser) str() (string, error) {
+// str reads a string, its opening quote being next, and undoes its escapes. One
+// without escapes is a part of the data.
+func (p *parser) str() ([]byte, error) {
 	p.at++
 	for i := p.at; i < len(p.data); i++ {
 		switch c := p.data[i]; {
 		case c == '"':
-			s := string(p.data[p.at:i])
+			s := p.data[p.at:i:i]
 			p.at = i + 1
 			return s, nil
 		case c == '\\':
 			return p.escapedStr()
 		case c < ' ':
 			p.at = i
-			return "", p.fail("a control character in a string")
+			return nil, p.fail("a control character in a string")
 		}
 	}
 	p.at = len(p.data)
-	return "", p.fail("a string does not end")
+	return nil, p.fail("a string does not end")
 }
 
 // escapedStr reads the rest of a string that has escapes in it.
-func (p *parser) escapedStr() (string, error) {
-	var s []byte
+func (p *parser) escapedStr() ([]byte, error) {
+	s := []byte{}
 	for p.at < len(p.data) {
 		c := p.data[p.at]
 		switch {
 		case c == '"':
 			p.at++
-			return string(s), nil
+			return s, nil
 		case c == '\\':
 			r, err := p.escape()
 			if err != nil {
-				return "", err
+				return nil, err
 			}
 			s = utf8.AppendRune(s, r)
 		case c < ' ':
-			return "", p.fail("a control character in a string")
+			return nil, p.fail("a control character in a string")
 		default:
 			s = append(s, c)
 			p.at++
 		}
 	}
-	return "", p.fail("a string does not end")
+	return nil, p.fail("a string does not end")
 }
 
 var errEscape = errors.New("escape")
@@ -351,15 +380,17 @@ func digit(c byte) bool { return '0' <= c && c <= '9' }
 // A nameSet holds the names of one object. It compares one by one while they
 // are few and turns to a map when an attacker sends thousands.
 type nameSet struct {
-	few  [8]string
+	few  [8][]byte
 	n    int
 	many map[string]struct{}
 }
 
 // add reports whether name was not there yet.
-func (s *nameSet) add(name string) bool {
-	if slices.Contains(s.few[:min(s.n, len(s.few))], name) {
-		return false
+func (s *nameSet) add(name []byte) bool {
+	for _, known := range s.few[:s.n] {
+		if bytes.Equal(known, name) {
+			return false
+		}
 	}
 	if s.n < len(s.few) {
 		s.few[s.n] = name
@@ -370,6 +401,6 @@ func (s *nameSet) add(name string) bool {
 		s.many = make(map[string]struct{})
 	}
 	size := len(s.many)
-	s.many[name] = struct{}{}
+	s.many[string(name)] = struct{}{}
 	return len(s.many) > size
 }

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
@@ -101,10 +102,16 @@ func (k *APIKey) seal(iv [ivSize]byte, plaintext []byte) string {
 // Open undoes Seal. Whatever is wrong, the layout, the alphabet, one bit or the
 // key, the error is rollcall.ErrDecryption and no more (spec 4.3).
 func (k *APIKey) Open(cipherText string) ([]byte, error) {
-	if len(cipherText) < ivText+tagText || strings.ContainsAny(cipherText, "\r\n") {
+	return k.OpenIn(nil, []byte(cipherText))
+}
+
+// OpenIn is Open in memory that the caller has: the plaintext is a part of room,
+// whose bytes are lost, where that is large enough. The two must not overlap.
+func (k *APIKey) OpenIn(room, cipherText []byte) ([]byte, error) {
+	if len(cipherText) < ivText+tagText || bytes.IndexByte(cipherText, '\r') >= 0 || bytes.IndexByte(cipherText, '\n') >= 0 {
 		return nil, rollcall.ErrDecryption
 	}
-	iv, sealed, ok := splitCipherText(cipherText)
+	iv, sealed, ok := splitCipherText(room, cipherText)
 	if !ok {
 		return nil, rollcall.ErrDecryption
 	}
@@ -117,14 +124,16 @@ func (k *APIKey) Open(cipherText string) ([]byte, error) {
 
 // splitCipherText decodes the three parts and moves the tag behind the sealed
 // bytes, where Go's AEAD wants it.
-func splitCipherText(text string) (iv, sealed []byte, ok bool) {
-	src := []byte(text)
-	body := src[ivText+tagText:]
-	buf := make([]byte, ivSize+2+base64.StdEncoding.DecodedLen(len(body))+tagSize+2)
-	iv, rest := buf[:ivSize+2], buf[ivSize+2:]
-	nIV, errIV := strict.Decode(iv, src[:ivText])
+func splitCipherText(room, text []byte) (iv, sealed []byte, ok bool) {
+	body := text[ivText+tagText:]
+	size := ivSize + 2 + base64.StdEncoding.DecodedLen(len(body)) + tagSize + 2
+	if cap(room) < size {
+		room = make([]byte, size)
+	}
+	iv, rest := room[:ivSize+2], room[ivSize+2:size]
+	nIV, errIV := strict.Decode(iv, text[:ivText])
 	nBody, errBody := strict.Decode(rest, body)
-	nTag, errTag := strict.Decode(rest[nBody:], src[ivText:ivText+tagText])
+	nTag, errTag := strict.Decode(rest[nBody:], text[ivText:ivText+tagText])
 	ok = errIV == nil && errBody == nil && errTag == nil && nIV == ivSize && nTag == tagSize
 	return iv[:nIV], rest[:nBody+nTag], ok
 }

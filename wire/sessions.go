@@ -15,7 +15,9 @@ type MemberRequest struct {
 
 // Decode reads a plaintext strictly. The error is rollcall.ErrParameters.
 func (r *MemberRequest) Decode(plaintext []byte) error {
-	if err := decodeObject(plaintext, field{name: "username", to: &r.Username}); err != nil {
+	if name, ok := onlyMember(plaintext, "username"); ok {
+		r.Username = string(name)
+	} else if err := decodeObject(plaintext, field{name: "username", to: &r.Username}); err != nil {
 		return err
 	}
 	return checkUsername(r.Username)

@@ -15,7 +15,7 @@ import (
 //	plain: lower-case hex of SHA-256(        agentId|timestamp|nonce|cipherText)   (spec 3.1)
 //	hmac:  lower-case hex of HMAC-SHA-256(key, the same)                           (spec 3.4)
 func (h *Header) Sign(profile rollcall.SignatureProfile, key *APIKey, cipherText string) {
-	mac := h.mac(profile, key, cipherText)
+	mac := h.mac(profile, key, []byte(cipherText))
 	h.Signature = hex.EncodeToString(mac[:])
 }
 
@@ -24,6 +24,11 @@ func (h *Header) Sign(profile rollcall.SignatureProfile, key *APIKey, cipherText
 // together and nothing about who sent them: it has no secret (spec 3.3). No
 // signature is good under a profile that is neither of the two.
 func (h *Header) VerifySignature(profile rollcall.SignatureProfile, key *APIKey, cipherText string) bool {
+	return h.SignatureFits(profile, key, []byte(cipherText))
+}
+
+// SignatureFits is VerifySignature for a cipherText that is no string.
+func (h *Header) SignatureFits(profile rollcall.SignatureProfile, key *APIKey, cipherText []byte) bool {
 	var sent [sha256.Size]byte
 	if len(h.Signature) != hex.EncodedLen(len(sent)) || !profile.Valid() {
 		return false // hex.Decode would write beyond sent
@@ -35,7 +40,7 @@ func (h *Header) VerifySignature(profile rollcall.SignatureProfile, key *APIKey,
 	return subtle.ConstantTimeCompare(sent[:], want[:]) == 1
 }
 
-func (h *Header) mac(profile rollcall.SignatureProfile, key *APIKey, cipherText string) [sha256.Size]byte {
+func (h *Header) mac(profile rollcall.SignatureProfile, key *APIKey, cipherText []byte) [sha256.Size]byte {
 	if profile == rollcall.SignatureHMAC {
 		mac := hmac.New(sha256.New, key.raw[:])
 		mac.Write(h.appendSigned(nil, cipherText))
@@ -46,7 +51,7 @@ func (h *Header) mac(profile rollcall.SignatureProfile, key *APIKey, cipherText 
 }
 
 // appendSigned appends what is signed.
-func (h *Header) appendSigned(text []byte, cipherText string) []byte {
+func (h *Header) appendSigned(text, cipherText []byte) []byte {
 	for _, part := range [...]string{h.AgentID, h.Timestamp, h.Nonce} {
 		text = append(text, part...)
 		text = append(text, '|')

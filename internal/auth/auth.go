@@ -71,33 +71,48 @@ func New(o Options) *Authenticator {
 	return a
 }
 
+// A Request is what Prove, Spend and Login look at.
+type Request struct {
+	wire.Header
+
+	Endpoint   string
+	CipherText []byte
+	// Room is where Prove puts the plaintext, if it fits; it does not overlap
+	// CipherText. nil: into memory of its own.
+	Room []byte
+	// Trail is where each check is noted; nil: nowhere.
+	Trail *roll.Trail
+}
+
 // Prove makes the checks of spec 8 from the agent to the cipher text and returns
-// who calls and the opened plaintext; what is left is to Spend the nonce. Each
-// check is noted on trail.
+// who calls and the opened plaintext; what is left is to Spend the nonce. Nothing
+// is kept of r, whose texts may be in memory that is used again.
 //
 // Errors: rollcall.ErrAuthentication and rollcall.ErrDecryption; the reason is
 // in the error's text, for the trail, and the answers are alike; and a
-// roll.RateError of the agent's calls of endpoint. Agent, clock, signature and
+// roll.RateError of the agent's calls of the endpoint. Agent, clock, signature and
 // token are all looked at before any is answered, so that the time taken does not
 // tell which was wrong.
-func (a *Authenticator) Prove(ctx context.Context, endpoint string, head wire.Header, cipherText string, trail *roll.Trail) (roll.Caller, []byte, error) {
-	creds, err := a.credentials(ctx, head.AgentID)
+func (a *Authenticator) Prove(ctx context.Context, r *Request) (roll.Caller, []byte, error) {
+	trail := r.Trail
+	creds, err := a.credentials(ctx, r.AgentID)
 	if err != nil {
 		return roll.Caller{}, nil, trail.Check("agent", err)
 	}
+	now := a.now()
 	refused := first(
 		trail.Check("agent", creds.mayCall(rollcall.ErrAuthentication)),
-		trail.Check("timestamp", a.checkTime(&head)),
-		trail.Check("signature", creds.checkSignature(&head, cipherText)),
-		trail.Check("token", a.tokens.verify(ctx, head.AccessToken, creds.agent)),
+		trail.Check("timestamp", a.checkTime(&r.Header, now)),
+		trail.Check("signature", creds.checkSignature(r)),
+		trail.Check("token", a.tokens.verify(ctx, r.AccessToken, creds.agent, now)),
 	)
 	if refused != nil {
 		return roll.Caller{}, nil, refused
 	}
-	if err := a.checkRate(ctx, creds.agent, endpoint); trail.Check("rate", err) != nil {
+	if err := a.checkRate(ctx, creds, r.Endpoint); trail.Check("rate", err) != nil {
 		return roll.Caller{}, nil, err
 	}
-	plaintext, err := creds.open(cipherText)
+	plaintext, err := creds.open(r.Room, r.CipherText)
 	if trail.Check("cipherText", err) != nil {
 		return roll.Caller{}, nil, err
 	}
@@ -108,17 +123,19 @@ func (a *Authenticator) Prove(ctx context.Context, endpoint string, head wire.He
 // Errors: rollcall.ErrAgentRefused for an agent that is unknown or blocked or a
 // wrong secret, which take about the same time; ErrAuthentication for clock,
 // signature and nonce; ErrDecryption; ErrParameters; a roll.RateError.
-func (a *Authenticator) Login(ctx context.Context, head wire.Header, cipherText string, trail *roll.Trail) (string, error) {
-	creds, err := a.credentials(ctx, head.AgentID)
+func (a *Authenticator) Login(ctx context.Context, r *Request) (string, error) {
+	trail := r.Trail
+	creds, err := a.credentials(ctx, r.AgentID)
 	if err != nil {
 		return "", trail.Check("agent", err)
 	}
 	refused := first(
 		trail.Check("agent", creds.mayCall(rollcall.ErrAgentRefused)),
-		trail.Check("timestamp", a.checkTime(&head)),
-		trail.Check("signature", creds.checkSignature(&head, cipherText)),
+		trail.Check("timestamp", a.checkTime(&r.Header, a.now())),
+		trail.Check("signature", creds.checkSignature(r)),
 	)
-	plaintext, openErr := creds.open(cipherText)
+	// Not in r.Room: there is a secret in it, which is not to lie about there.
+	plaintext, openErr := creds.open(nil, r.CipherText)
 	if refused != nil {
 		a.matches(creds, "") // costs what a wrong secret costs
 		return "", refused
@@ -128,17 +145,17 @@ func (a *Authenticator) Login(ctx context.Context, head wire.Header, cipherText 
 	}
 	// Not before the key is proved, since nothing else is here: a stranger could
 	// keep an agent from its tokens.
-	if err := a.checkRate(ctx, creds.agent, wire.PathAuth); trail.Check("rate", err) != nil {
+	if err := a.checkRate(ctx, creds, wire.PathAuth); trail.Check("rate", err) != nil {
 		return "", err
 	}
-	if err := a.Spend(ctx, &head); trail.Check("nonce", err) != nil {
+	if err := a.Spend(ctx, &r.Header); trail.Check("nonce", err) != nil {
 		return "", err
 	}
 	var req wire.AuthRequest
 	if err := req.Decode(plaintext); trail.Check("plaintext", err) != nil {
 		return "", err
 	}
-	if err := a.checkSecret(creds, &head, &req); trail.Check("secret", err) != nil {
+	if err := a.checkSecret(creds, &r.Header, &req); trail.Check("secret", err) != nil {
 		return "", err
 	}
 	return a.tokens.issue(ctx, creds.agent)
@@ -167,8 +184,8 @@ func (a *Authenticator) matches(creds *credentials, secret string) bool {
 }
 
 // checkTime refuses a timestamp that is further from the clock than the skew.
-func (a *Authenticator) checkTime(head *wire.Header) error {
-	ahead := head.Time().Sub(a.now())
+func (a *Authenticator) checkTime(head *wire.Header, now time.Time) error {
+	ahead := head.Time().Sub(now)
 	if ahead.Abs() <= a.skew {
 		return nil
 	}
@@ -181,11 +198,11 @@ func (a *Authenticator) checkTime(head *wire.Header) error {
 }
 
 // checkRate refuses an agent's call of an endpoint that is one too many.
-func (a *Authenticator) checkRate(ctx context.Context, agent *roll.Agent, endpoint string) error {
+func (a *Authenticator) checkRate(ctx context.Context, creds *credentials, endpoint string) error {
 	if a.limiter == nil {
 		return nil
 	}
-	return a.limiter.Allow(ctx, agent.ID+" "+endpoint, agent.RateLimit.Or(a.rate))
+	return a.limiter.Allow(ctx, creds.rateKey(endpoint), creds.agent.RateLimit.Or(a.rate))
 }
 
 // Spend claims the nonce of a request that Prove has proved, and not before: an
@@ -213,6 +230,16 @@ func first(errs ...error) error {
 type credentials struct {
 	agent *roll.Agent
 	keys  []*wire.APIKey // one or two, oldest first
+	// rateKeys are the keys of the agent's rates by endpoint, made when it calls.
+	rateKeys sync.Map
+}
+
+func (c *credentials) rateKey(endpoint string) string {
+	key, ok := c.rateKeys.Load(endpoint)
+	if !ok {
+		key, _ = c.rateKeys.LoadOrStore(endpoint, c.agent.ID+" "+endpoint)
+	}
+	return key.(string)
 }
 
 // credentials returns those of the agent, or nobody's where there is none. They
@@ -237,7 +264,7 @@ func (a *Authenticator) credentials(ctx context.Context, agentID string) (*crede
 		}
 		made.keys = append(made.keys, key)
 	}
-	a.agents.Store(agentID, made)
+	a.agents.Store(agent.ID, made)
 	return made, nil
 }
 
@@ -260,9 +287,9 @@ func (c *credentials) mayCall(refusal error) error {
 	return fmt.Errorf("%w: agent is unknown", refusal)
 }
 
-func (c *credentials) checkSignature(head *wire.Header, cipherText string) error {
+func (c *credentials) checkSignature(r *Request) error {
 	for _, key := range c.keys {
-		if head.VerifySignature(c.agent.Signature, key, cipherText) {
+		if r.SignatureFits(c.agent.Signature, key, r.CipherText) {
 			return nil
 		}
 		if c.agent.Signature != rollcall.SignatureHMAC {
@@ -274,9 +301,9 @@ func (c *credentials) checkSignature(head *wire.Header, cipherText string) error
 
 // open tries each key, since both are good during a rotation (spec 4.4). No
 // request has an empty plaintext (spec 4.3, 4.5).
-func (c *credentials) open(cipherText string) ([]byte, error) {
+func (c *credentials) open(room, cipherText []byte) ([]byte, error) {
 	for _, key := range c.keys {
-		if plaintext, err := key.Open(cipherText); err == nil && len(plaintext) > 0 {
+		if plaintext, err := key.OpenIn(room, cipherText); err == nil && len(plaintext) > 0 {
 			return plaintext, nil
 		}
 	}

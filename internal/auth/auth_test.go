@@ -108,7 +108,8 @@ func (w *world) authenticate(t *testing.T, c *call) error {
 
 // prove makes all checks, the nonce's too.
 func (w *world) prove(ctx context.Context, h wire.Header, cipherText string, trail *roll.Trail) (roll.Caller, []byte, error) {
-	caller, plaintext, err := w.auth.Prove(ctx, wire.PathSessionsCheck, h, cipherText, trail)
+	r := auth.Request{Endpoint: wire.PathSessionsCheck, Header: h, CipherText: []byte(cipherText), Trail: trail}
+	caller, plaintext, err := w.auth.Prove(ctx, &r)
 	if err == nil {
 		err = trail.Check("nonce", w.auth.Spend(ctx, &h))
 	}
@@ -118,7 +119,7 @@ func (w *world) prove(ctx context.Context, h wire.Header, cipherText string, tra
 func (w *world) login(t testing.TB, c *call) (string, error) {
 	t.Helper()
 	h, cipherText := c.wire(t)
-	return w.auth.Login(t.Context(), h, cipherText, roll.NewTrail())
+	return w.auth.Login(t.Context(), &auth.Request{Header: h, CipherText: []byte(cipherText), Trail: roll.NewTrail()})
 }
 
 func (w *world) secret(agentID string) string {

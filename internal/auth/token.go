@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -83,7 +86,7 @@ func (t *tokens) issue(ctx context.Context, agent *roll.Agent) (string, error) {
 //
 // The signature of a token is proved once, which is most of the work; what may
 // change since then, the clock, the agent and the key, is looked at every time.
-func (t *tokens) verify(ctx context.Context, token string, agent *roll.Agent) error {
+func (t *tokens) verify(ctx context.Context, token string, agent *roll.Agent, now time.Time) error {
 	p, known := t.proved.get(token)
 	if known {
 		current, err := t.directory.TokenKeys().Get(ctx, p.key.ID)
@@ -94,16 +97,18 @@ func (t *tokens) verify(ctx context.Context, token string, agent *roll.Agent) er
 	}
 	if !known {
 		var err error
-		if p, err = t.prove(ctx, token); err != nil {
+		if p, err = t.prove(ctx, strings.Clone(token)); err != nil {
 			return err
 		}
-		t.proved.put(token, p)
+		t.proved.put(p)
 	}
-	return t.check(&p.claims, agent)
+	return p.claims.check(agent, now)
 }
 
 // A proof is a token whose signature is good: what it says, and the key.
 type proof struct {
+	token  string
+	hash   uint64 // of token
 	claims claims
 	key    *roll.TokenKey
 }
@@ -111,11 +116,12 @@ type proof struct {
 var parser = jwt.NewParser(
 	jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}),
 	jwt.WithStrictDecoding(),
-	jwt.WithoutClaimsValidation()) // check does that
+	jwt.WithoutClaimsValidation(),
+) // check does that
 
 // prove looks at the token's form and signature.
 func (t *tokens) prove(ctx context.Context, token string) (*proof, error) {
-	p := &proof{}
+	p := &proof{token: token, hash: hashOf(token)}
 	var fault error // ours, not the token's
 	_, err := parser.ParseWithClaims(token, &p.claims, func(parsed *jwt.Token) (any, error) {
 		key, err := t.key(ctx, parsed.Header["kid"])
@@ -138,8 +144,7 @@ func (t *tokens) prove(ctx context.Context, token string) (*proof, error) {
 }
 
 // check looks at what the claims say to the present and to the agent.
-func (t *tokens) check(c *claims, agent *roll.Agent) error {
-	now := t.now()
+func (c *claims) check(agent *roll.Agent, now time.Time) error {
 	switch {
 	case c.IssuedAt == nil || c.ExpiresAt == nil:
 		return fmt.Errorf("%w: token has no iat or no exp", rollcall.ErrAuthentication)
@@ -193,27 +198,50 @@ const memoryLimit = 8192
 // A memory remembers tokens in two generations, so that it is bounded and those
 // in use stay. Only tokens of our own making get in.
 type memory struct {
+	// recent are some of those that were asked for last, each in the place that its
+	// hash gives it: for them no lock is needed.
+	recent        [256]atomic.Pointer[proof]
 	mu            sync.RWMutex
 	young, former map[string]*proof
 }
 
+var tokenSeed = maphash.MakeSeed()
+
+// hashOf is compared before a token is: nobody finds out by the time that a
+// comparison takes how far a guess is right.
+func hashOf(token string) uint64 { return maphash.String(tokenSeed, token) }
+
 func (m *memory) get(token string) (*proof, bool) {
+	hash := hashOf(token)
+	place := &m.recent[hash%uint64(len(m.recent))]
+	if p := place.Load(); p != nil && p.hash == hash && p.token == token {
+		return p, true
+	}
+	p, ok := m.find(token)
+	if ok {
+		place.Store(p)
+	}
+	return p, ok
+}
+
+func (m *memory) find(token string) (*proof, bool) {
 	m.mu.RLock()
 	p, ok := m.young[token]
 	former, old := m.former[token]
 	m.mu.RUnlock()
 	if !ok && old {
-		m.put(token, former) // it is in use
+		m.put(former) // it is in use
 		return former, true
 	}
 	return p, ok
 }
 
-func (m *memory) put(token string, p *proof) {
+func (m *memory) put(p *proof) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.young == nil || len(m.young) >= memoryLimit {
 		m.former, m.young = m.young, make(map[string]*proof)
 	}
-	m.young[token] = p
+	m.young[p.token] = p
+	m.recent[p.hash%uint64(len(m.recent))].Store(p)
 }

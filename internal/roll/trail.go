@@ -1,7 +1,6 @@
 package roll
 
 import (
-	"sync"
 	"time"
 
 	"github.com/rollcall-server/rollcall"
@@ -17,18 +16,20 @@ type Trail struct {
 // usualChecks is how many checks a Trail has room for from the beginning.
 const usualChecks = 20
 
-var trails = sync.Pool{New: func() any { return &Trail{checks: make([]rollcall.RequestCheck, 0, usualChecks)} }}
-
 // trailEpoch is only to measure from: time.Since reads one clock where time.Now
 // reads two, and that is done for every check.
 var trailEpoch = time.Now() //nolint:forbidigo // it is no clock: only how long a check took is measured by it
 
 // NewTrail begins at the present.
 func NewTrail() *Trail {
-	t := trails.Get().(*Trail)
-	t.last = time.Since(trailEpoch)
+	t := &Trail{checks: make([]rollcall.RequestCheck, 0, usualChecks)}
+	t.Begin()
 	return t
 }
+
+// Begin has t follow a later request, from the present on. Nothing may use what
+// Checks has returned before.
+func (t *Trail) Begin() { t.checks, t.last = t.checks[:0], time.Since(trailEpoch) }
 
 // Check notes that the check of this name, which took the time since the check
 // before it, passed or was refused for err, and returns err.
@@ -46,12 +47,5 @@ func (t *Trail) Check(name string, err error) error {
 	return err
 }
 
-// Checks returns what was noted, in order. It is the caller's until Free.
+// Checks returns what was noted, in order. It is the caller's until t begins again.
 func (t *Trail) Checks() []rollcall.RequestCheck { return t.checks }
-
-// Free gives the Trail to a later request. Nothing may use it, or what Checks has
-// returned, any more. One that is not freed does no harm.
-func (t *Trail) Free() {
-	t.checks = t.checks[:0]
-	trails.Put(t)
-}

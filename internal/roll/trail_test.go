@@ -13,8 +13,9 @@ import (
 // request's has nothing of it.
 func TestTrail(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		trail := roll.NewTrail()
 		for range 3 {
-			trail := roll.NewTrail()
+			trail.Begin()
 			time.Sleep(2 * time.Millisecond)
 			if err := trail.Check("one", nil); err != nil {
 				t.Errorf("a check that passed: %v", err)
@@ -29,7 +30,6 @@ func TestTrail(t *testing.T) {
 				checks[1].Name != "two" || checks[1].Passed || checks[1].Reason != "bad" || checks[1].TookNanos != 3e6 {
 				t.Errorf("got %+v", checks)
 			}
-			trail.Free()
 		}
 	})
 	var none *roll.Trail
@@ -40,12 +40,12 @@ func TestTrail(t *testing.T) {
 
 // A request's checks are noted without garbage.
 func TestTrailAllocatesNothing(t *testing.T) {
+	trail := roll.NewTrail()
 	n := testing.AllocsPerRun(1000, func() {
-		trail := roll.NewTrail()
+		trail.Begin()
 		for range 14 {
 			_ = trail.Check("check", nil)
 		}
-		trail.Free()
 	})
 	if n > 0 {
 		t.Errorf("%v allocations a request, want none", n)
@@ -55,11 +55,11 @@ func TestTrailAllocatesNothing(t *testing.T) {
 // BenchmarkTrail is the cost of noting the 14 checks of a request.
 func BenchmarkTrail(b *testing.B) {
 	b.ReportAllocs()
+	trail := roll.NewTrail()
 	for b.Loop() {
-		trail := roll.NewTrail()
+		trail.Begin()
 		for range 14 {
 			_ = trail.Check("check", nil)
 		}
-		trail.Free()
 	}
 }

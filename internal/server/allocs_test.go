@@ -9,8 +9,11 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/rollcall-server/rollcall"
 	"github.com/rollcall-server/rollcall/client"
@@ -21,7 +24,7 @@ import (
 
 // mostAllocs is how often a check may allocate, beyond what net/http itself does, by
 // how many sessions the member has. It only goes down.
-var mostAllocs = map[int]float64{0: 12, 1: 14}
+var mostAllocs = map[int]float64{0: 3, 1: 4}
 
 // A check does not allocate more than it did. The server's own garbage is a part of
 // what a check costs, and of what all others wait for.
@@ -41,8 +44,8 @@ func TestAllocsOfACheck(t *testing.T) {
 			if to.status != http.StatusOK || !bytes.HasPrefix(to.body, []byte(`{"code":0,`)) || bytes.Count(to.body, []byte(`"gamecode"`)) != sessions {
 				t.Fatalf("status %d: %s", to.status, to.body)
 			}
-			if got > most {
-				t.Errorf("a check allocates %.0f times, want %.0f at the most", got, most)
+			if got > most+forgetful {
+				t.Errorf("a check allocates %.0f times, want %.0f at the most", got, most+forgetful)
 			}
 			t.Logf("%.0f allocations a check", got)
 		})
@@ -79,7 +82,7 @@ type checks struct {
 
 	key   *wire.APIKey
 	token string
-	n     int
+	n     atomic.Int64
 }
 
 func newChecks(t testing.TB, sessions int) *checks {
@@ -107,38 +110,43 @@ func newChecks(t testing.TB, sessions int) *checks {
 	must(t, err)
 	c.key, err = wire.ParseAPIKey(keys.APIKey)
 	must(t, err)
-	c.play(t, sessions)
+	c.play(t, "player001", sessions)
 	return c
 }
 
-// play starts sessions of the member.
-func (c *checks) play(t testing.TB, sessions int) {
+// play starts sessions of a member, and returns them.
+func (c *checks) play(t testing.TB, username string, sessions int) (list []rollcall.Session) {
 	t.Helper()
 	ctx, clock := t.Context(), c.stores.Clock()
 	must(t, c.stores.Sessions.Boot(ctx, "s1", "b1", clock()))
-	for i := range sessions {
+	for range sessions {
 		now := clock().UTC().Truncate(time.Microsecond)
 		session := rollcall.Session{
-			ID: fmt.Sprintf("0199f3a0-0000-7000-8000-%012d", i), AgentID: "a1", Username: "player001", GameCode: "VP_230001_1", Mode: rollcall.ModeReal,
+			ID: uuid.Must(uuid.NewV7()).String(), AgentID: "a1", Username: username, GameCode: "VP_" + username, Mode: rollcall.ModeReal,
 			Device: rollcall.DevicePC, IP: netip.MustParseAddr("192.0.2.1"), Lang: "en", Currency: "THB", BrandCurrency: "THB",
 			Wallet: rollcall.WalletTransfer, GameServer: "s1", BootID: "b1", StartedAt: now, SeenAt: now, LeaseSeconds: 3600,
 			ExpiresAt: now.Add(time.Hour), EndsAt: now.Add(time.Hour),
 		}
 		launch := roll.Launch{Key: session.ID, Session: session, CreatedAt: now, ExpiresAt: now.Add(time.Minute)}
 		must(t, c.stores.Sessions.AddLaunch(ctx, launch))
-		_, err := c.stores.Sessions.Start(ctx, roll.Start{LaunchKey: launch.Key, Session: session})
+		started, err := c.stores.Sessions.Start(ctx, roll.Start{LaunchKey: launch.Key, Session: session})
 		must(t, err)
+		list = append(list, started.Session)
 	}
+	return list
 }
 
 // sign returns one more request of the agent's check of the member.
 func (c *checks) sign() *http.Request {
-	c.n++
 	text := c.key.Seal([]byte(`{"username":"player001"}`))
-	head := wire.Header{AccessToken: c.token, AgentID: "a1", Timestamp: wire.FormatTimestamp(time.Now()), Nonce: fmt.Sprintf("%032d", c.n)}
-	head.Sign(rollcall.SignaturePlain, c.key, text)
-	body := `{"cipherText":"` + text + `"}`
-	r := httptest.NewRequest(http.MethodPost, wire.PathSessionsCheck, http.NoBody)
+	return c.request(wire.PathSessionsCheck, text, `{"cipherText":"`+text+`"}`)
+}
+
+// request returns one more request of the agent, with a body that has that cipherText.
+func (c *checks) request(url, cipherText, body string) *http.Request {
+	head := wire.Header{AccessToken: c.token, AgentID: "a1", Timestamp: wire.FormatTimestamp(time.Now()), Nonce: fmt.Sprintf("%032d", c.n.Add(1))}
+	head.Sign(rollcall.SignaturePlain, c.key, cipherText)
+	r := httptest.NewRequest(http.MethodPost, url, http.NoBody)
 	r.Body, r.ContentLength = io.NopCloser(strings.NewReader(body)), int64(len(body))
 	r.Header.Set("Content-Type", "application/json")
 	head.Set(r.Header)

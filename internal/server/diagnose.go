@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -31,7 +32,11 @@ func (s *Server) refusedRequest(x *exchange, r *http.Request) *explain.Request {
 	if !strings.HasPrefix(r.URL.Path, "/v2/") || !s.diagnoses.each.pick(x.address.String()) || !s.diagnoses.all.pick("") {
 		return nil
 	}
-	return &explain.Request{Method: r.Method, Path: r.URL.Path, Header: r.Header.Clone(), Body: x.body, HasBody: x.body != nil}
+	req := &explain.Request{Method: r.Method, Path: r.URL.Path, Header: r.Header.Clone(), HasBody: x.hasBody}
+	if x.hasBody {
+		req.Body = bytes.Clone(x.body)
+	}
+	return req
 }
 
 // diagnose returns what is wrong with a refused request. That it fails is no reason

@@ -153,7 +153,7 @@ func TestOnlyRefusalsAreDiagnosed(t *testing.T) {
 	w := newWorld(t, nil)
 	r := httptest.NewRequest(http.MethodPost, wire.PathSessionsCheck, nil)
 	for code, want := range map[int]bool{0: false, 7: false, 8: false, 77: false, 81: false, 10: true, 11: true, 83: true, 84: true} {
-		x := &exchange{record: rollcall.RequestRecord{Code: code}}
+		x := &exchange{turn: turn{record: rollcall.RequestRecord{Code: code}}}
 		if got := w.refusedRequest(x, r) != nil; got != want {
 			t.Errorf("code %d: got %v, want %v", code, got, want)
 		}

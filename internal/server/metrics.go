@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/http"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -26,6 +28,7 @@ type Metrics struct {
 	streams  prometheus.Gauge
 	refusals *prometheus.CounterVec
 	locally  prometheus.Counter
+	others   *calls // of paths that are no endpoint
 }
 
 // NewMetrics makes Metrics with all counts at zero.
@@ -71,6 +74,7 @@ func NewMetrics() *Metrics {
 		Name: "rollcall_rates_judged_locally_total",
 		Help: "Calls whose rate was judged by this node alone, because the store of the limits did not answer.",
 	})
+	m.others = m.callsOf(otherEndpoint)
 	m.registry.MustRegister(m.refusals, m.locally)
 	m.registry.MustRegister(m.requests, m.latency, m.drops, m.commits, m.changes, m.games, m.streams,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -83,9 +87,31 @@ func (m *Metrics) Commit(took time.Duration, changes int) {
 	m.changes.Add(float64(changes))
 }
 
-func (m *Metrics) request(endpoint string, code int, took time.Duration) {
-	m.requests.WithLabelValues(endpoint, strconv.Itoa(code)).Inc()
-	m.latency.WithLabelValues(endpoint).Observe(took.Seconds())
+// calls count those of one endpoint of the v2 API. What counts them is looked up
+// once, when the first comes.
+type calls struct {
+	requests *prometheus.CounterVec
+	endpoint string
+	latency  func() prometheus.Observer
+	codes    [100]atomic.Pointer[prometheus.Counter]
+}
+
+func (m *Metrics) callsOf(endpoint string) *calls {
+	return &calls{requests: m.requests, endpoint: endpoint, latency: sync.OnceValue(func() prometheus.Observer {
+		return m.latency.WithLabelValues(endpoint)
+	})}
+}
+
+// count notes a call that was answered with a code of wire's table.
+func (c *calls) count(code int, took time.Duration) {
+	counter := c.codes[code].Load()
+	if counter == nil {
+		made := c.requests.WithLabelValues(c.endpoint, strconv.Itoa(code))
+		counter = &made
+		c.codes[code].Store(counter)
+	}
+	(*counter).Inc()
+	c.latency().Observe(took.Seconds())
 }
 
 func (m *Metrics) gameCall(call string, status int) {

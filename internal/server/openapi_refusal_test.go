@@ -168,10 +168,10 @@ func TestV2Refuses(t *testing.T) {
 	f.each(405, func(r *http.Request) { r.Method = http.MethodGet }, nil)
 	for _, broken := range []struct {
 		status int
-		answer endpoint
-	}{{500, endpoint{answer: faulty}}, {503, endpoint{answer: down}}} {
+		answer func(context.Context, *exchange) error
+	}{{500, faulty}, {503, down}} {
 		for path := range w.Server.v2 {
-			w.Server.v2[path] = broken.answer
+			w.breaks(path, broken.answer)
 		}
 		f.each(broken.status, func(r *http.Request) {
 			body(`{"cipherText":""}`)(r)

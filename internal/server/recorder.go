@@ -31,6 +31,7 @@ type recorder struct {
 	metrics *Metrics
 	log     *slog.Logger
 	batch   chan struct{} // holds an element where a batch waits
+	ids     ids           // of the records
 	// diagnose makes the findings of a record whose request is given.
 	diagnose func(context.Context, *explain.Request, *rollcall.RequestRecord) []rollcall.RequestFinding
 

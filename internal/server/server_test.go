@@ -390,14 +390,22 @@ func TestHealthAndMetrics(t *testing.T) {
 }
 
 // faulty is a rule that is broken.
-func faulty(context.Context, *exchange) (wire.Data, error) { panic("secret fault") }
+func faulty(context.Context, *exchange) error { panic("secret fault") }
 
-func down(context.Context, *exchange) (wire.Data, error) { return nil, errDown }
+func down(context.Context, *exchange) error { return errDown }
+
+// breaks has an endpoint answer otherwise, and without a token.
+func (w *world) breaks(path string, answer func(context.Context, *exchange) error) {
+	ep := w.Server.v2[path]
+	ep.withToken, ep.answer = false, answer
+	w.Server.v2[path] = ep
+}
 
 // A panic and an outage are answered 7, and the cause is in the log only.
 func TestV2Faults(t *testing.T) {
 	w := newWorld(t, nil)
-	w.Server.v2[wire.PathMembers], w.Server.v2[wire.PathOpenGame] = endpoint{answer: faulty}, endpoint{answer: down}
+	w.breaks(wire.PathMembers, faulty)
+	w.breaks(wire.PathOpenGame, down)
 	for path, want := range map[string]int{wire.PathMembers: 500, wire.PathOpenGame: 503} {
 		r := httptest.NewRequest("POST", path, strings.NewReader(`{"cipherText":""}`))
 		r.Header.Set("Content-Type", "application/json")

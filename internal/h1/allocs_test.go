@@ -10,10 +10,10 @@ import (
 // A request costs one allocation, the text of its head, which the values of the
 // header are parts of and which handlers may keep.
 func TestAllocs(t *testing.T) {
-	c := &conn{s: New(newWeb(func(w http.ResponseWriter, r *http.Request) {
+	c := newConn(New(newWeb(func(w http.ResponseWriter, r *http.Request) {
 		w.Header()["Content-Type"] = r.Header["Content-Type"]
 		w.Write(answerText)
-	})), rwc: nowhere{}}
+	})), nowhere{})
 	c.prepare(nil)
 	text := "POST /v2/members/sessions/check HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nx-agentid: a1\r\nx-nonce: n\r\nContent-Length: 2\r\n\r\n{}"
 	got := testing.AllocsPerRun(100, func() {

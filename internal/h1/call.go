@@ -13,7 +13,8 @@ var blankLine = []byte("\r\n\r\n")
 // A call is a request as it is read. All its texts are parts of one string.
 type call struct {
 	target, host string
-	length       int // of the body
+	length       int  // of the body
+	last         bool // the client wants the connection closed behind it
 	header       http.Header
 
 	values []string // of the header, each a part of this
@@ -42,6 +43,14 @@ func (c *call) request(clean *http.Request, text []byte) *http.Request {
 	return &c.req
 }
 
+// forget lets go of what the last request had.
+func (c *call) forget() {
+	clear(c.header)
+	clear(c.values[:cap(c.values)])
+	c.body.Reset(nil)
+	c.target, c.host, c.url, c.req = "", "", url.URL{}, http.Request{}
+}
+
 const begin = http.MethodPost + " /"
 
 // mayBecomePlain reports whether text may be the beginning of a plain request.
@@ -62,7 +71,7 @@ func (c *call) parse(head string) bool {
 	if !consistsOf(c.target, inPath) || strings.HasPrefix(c.target, "//") {
 		return false
 	}
-	c.host, c.length, c.values = "", -1, c.values[:0]
+	c.host, c.length, c.last, c.values = "", -1, false, c.values[:0]
 	clear(c.header)
 	for rest != "" {
 		line, rest, _ = strings.Cut(rest, "\r\n")
@@ -96,7 +105,10 @@ func (c *call) parseField(line string) bool {
 			return false
 		}
 	case "Connection":
-		if !strings.EqualFold(value, "keep-alive") {
+		switch {
+		case strings.EqualFold(value, "close"):
+			c.last = true
+		case !strings.EqualFold(value, "keep-alive"):
 			return false
 		}
 	case "Transfer-Encoding", "Expect", "Upgrade", "Trailer":

@@ -2,11 +2,11 @@ package h1
 
 import (
 	"bytes"
-	"context"
 	"crypto/tls"
 	"net"
 	"net/http"
 	"runtime/debug"
+	"sync"
 	"time"
 )
 
@@ -34,7 +34,7 @@ type conn struct {
 }
 
 func (c *conn) serve() {
-	defer c.s.forget(c)
+	defer c.free()
 	t, secured := c.rwc.(*tls.Conn)
 	if secured && !c.s.handshake(t) {
 		c.s.rest.give(t)
@@ -55,18 +55,37 @@ func (c *conn) serve() {
 
 // prepare makes what all requests of the connection have in common.
 func (c *conn) prepare(t *tls.Conn) {
-	c.buf = make([]byte, room)
-	common := http.Request{
-		Method: http.MethodPost, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		RemoteAddr: c.rwc.RemoteAddr().String(),
-	}
+	c.clean = *c.s.common
+	c.clean.RemoteAddr = c.rwc.RemoteAddr().String()
 	if t != nil {
 		state := t.ConnectionState()
-		common.TLS = &state
+		c.clean.TLS = &state
 	}
-	c.clean = *common.WithContext(context.WithValue(context.Background(), http.ServerContextKey, c.s.web))
-	c.call.header = make(http.Header, 16)
-	c.reply.header = make(http.Header, 8)
+}
+
+// conns are such as are over. Many clients make a connection for each request.
+var conns = sync.Pool{New: func() any {
+	return &conn{
+		buf:   make([]byte, room),
+		call:  call{header: make(http.Header, 16)},
+		reply: reply{header: make(http.Header, 8)},
+	}
+}}
+
+func newConn(s *Server, rwc net.Conn) *conn {
+	c := conns.Get().(*conn)
+	c.s, c.rwc, c.armed, c.late, c.n = s, rwc, nil, false, 0
+	return c
+}
+
+// free gives the conn to a later connection, with nothing of this one.
+func (c *conn) free() {
+	c.s.forget(c)
+	clear(c.buf)
+	c.call.forget()
+	c.reply.forget()
+	c.s, c.rwc, c.armed, c.clean = nil, nil, nil, http.Request{}
+	conns.Put(c)
 }
 
 // serveRequests reports whether the connection has come to its end; where it has
@@ -187,7 +206,7 @@ func (c *conn) answer(length int) (goOn bool) {
 	c.reply.reset()
 	c.s.web.Handler.ServeHTTP(&c.reply, c.call.request(&c.clean, c.buf[c.bodyAt:length]))
 	c.arm()
-	text, last := c.reply.text(c.armed.date, c.s.draining.Load())
+	text, last := c.reply.text(c.armed.date, c.call.last || c.s.draining.Load())
 	_, err := c.rwc.Write(text)
 	return err == nil && !last
 }

@@ -28,6 +28,13 @@ func (r *reply) reset() {
 	r.head, r.body = r.head[:0], r.body[:0]
 }
 
+// forget lets go of what the last answer had.
+func (r *reply) forget() {
+	r.reset()
+	clear(r.head[:cap(r.head)])
+	clear(r.body[:cap(r.body)])
+}
+
 // Header is http.ResponseWriter's.
 func (r *reply) Header() http.Header { return r.header }
 

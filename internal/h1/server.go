@@ -31,7 +31,8 @@ import (
 // A Server is an *http.Server that answers plain requests by itself.
 type Server struct {
 	web      *http.Server
-	rest     *handover // the connections that web serves
+	rest     *handover     // the connections that web serves
+	common   *http.Request // what all requests have in common
 	pulse    atomic.Pointer[pulse]
 	draining atomic.Bool
 
@@ -45,6 +46,8 @@ type Server struct {
 // serves what the Server does not, and is to be used for nothing else.
 func New(web *http.Server) *Server {
 	s := &Server{web: web, conns: make(map[*conn]struct{})}
+	s.common = (&http.Request{Method: http.MethodPost, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}).
+		WithContext(context.WithValue(context.Background(), http.ServerContextKey, web))
 	s.beat(time.Now()) //nolint:forbidigo // sockets' deadlines go by no other clock
 	return s
 }
@@ -102,13 +105,13 @@ func (s *Server) accept(l net.Listener) error {
 }
 
 func (s *Server) start(rwc net.Conn) {
-	c := &conn{s: s, rwc: rwc}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.draining.Load() {
 		rwc.Close()
 		return
 	}
+	c := newConn(s, rwc)
 	s.conns[c] = struct{}{}
 	go c.serve()
 }

@@ -50,8 +50,8 @@ func AppendReply(dst []byte, code Code, data Data, logUUID string) []byte {
 	return AppendLogUUID(dst, logUUID)
 }
 
-// AppendCode, AppendData and AppendLogUUID append an envelope in its three parts,
-// for who knows them one after the other; that in the middle may be missing.
+// AppendCode begins an envelope, for who knows its parts one after the other: then
+// comes AppendData, if there is data, and AppendLogUUID.
 func AppendCode(dst []byte, code Code) []byte {
 	dst = append(dst, `{"code":`...)
 	dst = strconv.AppendInt(dst, int64(code), 10)
@@ -60,12 +60,12 @@ func AppendCode(dst []byte, code Code) []byte {
 	return append(dst, '"')
 }
 
-// AppendData is for between AppendCode and AppendLogUUID.
+// AppendData appends the data of an envelope that AppendCode has begun.
 func AppendData[D Data](dst []byte, data D) []byte {
 	return data.AppendJSON(append(dst, `,"data":`...))
 }
 
-// AppendLogUUID is what an envelope ends with.
+// AppendLogUUID ends an envelope.
 func AppendLogUUID(dst []byte, logUUID string) []byte {
 	dst = append(dst, `,"logUUID":"`...)
 	dst = append(dst, logUUID...)

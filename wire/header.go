@@ -162,9 +162,12 @@ var places = func() (of [256]uint8) {
 }()
 
 // every reports whether each byte of s can stand there. It does not stop at the
-// first that cannot, since hardly any request has one.
+// first that cannot, since hardly any request has one, and looks at eight at a time.
 func every(s string, where uint8) bool {
 	in := where
+	for ; len(s) >= 8; s = s[8:] {
+		in &= places[s[0]] & places[s[1]] & places[s[2]] & places[s[3]] & places[s[4]] & places[s[5]] & places[s[6]] & places[s[7]]
+	}
 	for i := range len(s) {
 		in &= places[s[i]]
 	}

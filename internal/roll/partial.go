@@ -8,8 +8,12 @@ import "context"
 // nobody has announced by then is none.
 func (s *Service) Partial(ctx context.Context) (bool, error) {
 	epoch, err := s.sessions.Epoch(ctx)
-	if err != nil || s.now().Sub(epoch.BeganAt) > s.lease {
+	if err != nil || s.whole.Load() == epoch.BeganAt.UnixNano() {
 		return false, err
+	}
+	if s.now().Sub(epoch.BeganAt) > s.lease {
+		s.whole.Store(epoch.BeganAt.UnixNano())
+		return false, nil
 	}
 	for after := ""; ; {
 		servers, err := s.directory.GameServers().List(ctx, "", after, listLimit)

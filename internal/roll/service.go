@@ -65,6 +65,7 @@ type Service struct {
 	kicks    chan struct{} // has an element where a kick is to be run
 	handover handover
 	lastID   atomic.Int64 // Unix µs, see idTime
+	whole    atomic.Int64 // Unix ns at which an epoch began that has nothing left to be announced
 }
 
 // New makes a Service.

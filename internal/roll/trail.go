@@ -9,7 +9,8 @@ import (
 // A Trail follows one request through its checks (spec 8) for its record. It is
 // used by one goroutine. A nil Trail notes nothing.
 type Trail struct {
-	last   time.Duration // since trailEpoch
+	began  time.Duration // since trailEpoch, as is last
+	last   time.Duration
 	checks []rollcall.RequestCheck
 }
 
@@ -29,7 +30,13 @@ func NewTrail() *Trail {
 
 // Begin has t follow a later request, from the present on. Nothing may use what
 // Checks has returned before.
-func (t *Trail) Begin() { t.checks, t.last = t.checks[:0], time.Since(trailEpoch) }
+func (t *Trail) Begin() {
+	t.began = time.Since(trailEpoch)
+	t.checks, t.last = t.checks[:0], t.began
+}
+
+// Took returns how long it is that t has begun.
+func (t *Trail) Took() time.Duration { return time.Since(trailEpoch) - t.began }
 
 // Check notes that the check of this name, which took the time since the check
 // before it, passed or was refused for err, and returns err.

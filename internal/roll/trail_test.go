@@ -25,6 +25,9 @@ func TestTrail(t *testing.T) {
 			if err := trail.Check("two", bad); !errors.Is(err, bad) {
 				t.Errorf("a check that was refused: %v", err)
 			}
+			if took := trail.Took(); took != 5*time.Millisecond {
+				t.Errorf("took %s, want 5ms", took)
+			}
 			checks := trail.Checks()
 			if len(checks) != 2 || checks[0].Name != "one" || !checks[0].Passed || checks[0].Reason != "" || checks[0].TookNanos != 2e6 ||
 				checks[1].Name != "two" || checks[1].Passed || checks[1].Reason != "bad" || checks[1].TookNanos != 3e6 {

@@ -89,11 +89,11 @@ func newChecks(t testing.TB, sessions int) *checks {
 	t.Helper()
 	ctx, w := t.Context(), newWorld(t, nil)
 	w.log, w.Server.log = nil, slog.New(slog.DiscardHandler)
-	w.Server.gates.v2 = newGate(256, time.Now)
-	w.Server.o.Addresses, w.Server.o.AddressRate = w.stores.Limits, rollcall.RateLimit{PerSecond: rollcall.MaxRate}.Or(rollcall.RateLimit{})
-	w.Server.o.Auth = auth.New(auth.Options{
+	w.gates.v2 = newGate(256, time.Now)
+	w.o.Addresses, w.o.AddressRate = w.stores.Limits, rollcall.RateLimit{PerSecond: rollcall.MaxRate}.Or(rollcall.RateLimit{})
+	w.o.Auth = auth.New(auth.Options{
 		Directory: w.stores.Directory, Nonces: w.stores.Nonces, Vault: w.vault,
-		Limiter: roll.NewLimiter(roll.LimiterOptions{Limits: w.stores.Limits, Local: w.stores.Limits, Near: true}), Rate: w.Server.o.AddressRate,
+		Limiter: roll.NewLimiter(roll.LimiterOptions{Limits: w.stores.Limits, Local: w.stores.Limits, Near: true}), Rate: w.o.AddressRate,
 	})
 	_, err := w.service.CreateBranch(ctx, "test", rollcall.Branch{ID: "THB", Currency: "THB", BrandCurrency: "THB"})
 	must(t, err)

@@ -25,7 +25,6 @@ type exchange struct {
 // A turn is what an exchange knows of its request. The next one begins with nothing
 // of it.
 type turn struct {
-	start   time.Time
 	address netip.Addr
 	record  rollcall.RequestRecord
 	calls   *calls
@@ -73,15 +72,14 @@ var exchanges = sync.Pool{New: func() any {
 func (s *Server) newExchange(r *http.Request) *exchange {
 	x := exchanges.Get().(*exchange)
 	x.trail.Begin()
-	start := s.now()
+	now := s.now()
 	address, remote := s.proxies.remote(r)
 	x.turn = turn{
-		start:   start,
 		address: address,
 		calls:   s.o.Metrics.others,
 		record: rollcall.RequestRecord{
-			LogUUID:  s.recorder.ids.next(start, &x.random),
-			At:       start,
+			LogUUID:  s.recorder.ids.next(now, &x.random),
+			At:       now,
 			Endpoint: otherEndpoint,
 			Remote:   remote,
 		},

@@ -14,9 +14,9 @@ type ids struct {
 	last atomic.Int64 // when the last one was made, by ticks
 }
 
-// tick parts a ms: the 12 bits behind it hold how many of them have passed
-// (RFC 9562, 6.2, method 3).
-const tick = time.Millisecond / 4096
+// ticks are in a ms: the 12 bits behind it say how many have passed (RFC 9562, 6.2,
+// method 3).
+const ticks = 1 << 12
 
 // next returns the one of a moment, or of a little later where another has that.
 //
@@ -26,9 +26,9 @@ const tick = time.Millisecond / 4096
 //	variant, 2       2
 //	random          62
 func (i *ids) next(at time.Time, random *randomBytes) string {
-	ticks := i.claim(at)
+	moment := i.claim(at)
 	var id [16]byte
-	binary.BigEndian.PutUint64(id[:], uint64(ticks>>12)<<16|0x7000|uint64(ticks&0xfff))
+	binary.BigEndian.PutUint64(id[:], uint64(moment/ticks)<<16|0x7000|uint64(moment%ticks))
 	binary.BigEndian.PutUint64(id[8:], random.next()>>2|1<<63)
 	var text [36]byte
 	for _, part := range [...]struct{ from, to, at int }{{0, 4, 0}, {4, 6, 9}, {6, 8, 14}, {8, 10, 19}, {10, 16, 24}} {
@@ -43,7 +43,7 @@ func (i *ids) next(at time.Time, random *randomBytes) string {
 // claim returns ticks since 1970 that nobody else has.
 func (i *ids) claim(at time.Time) int64 {
 	ms, rest := at.UnixMilli(), at.Nanosecond()%int(time.Millisecond)
-	now := ms<<12 | int64(rest)*4096/int64(time.Millisecond)
+	now := ms*ticks + int64(rest)*ticks/int64(time.Millisecond)
 	for {
 		last := i.last.Load()
 		next := max(now, last+1)

@@ -299,7 +299,7 @@ func (s *Server) reply(ctx context.Context, x *exchange, err error) (status int)
 
 // finish hands the record over and counts the request.
 func (s *Server) finish(r *http.Request, x *exchange) {
-	took := s.now().Sub(x.start)
+	took := x.trail.Took()
 	x.record.TookNanos = took.Nanoseconds()
 	x.record.Checks = x.trail.Checks() // the recorder copies
 	x.calls.count(x.record.Code, took)

@@ -22,7 +22,7 @@ const (
 
 // refusedRequest returns the request for its diagnosis, or nil where there is to be
 // none. That is done by who stores the records, so that neither the answer nor the
-// time that it took tells anything of what was found.
+// time that it took tells anything of what was found. It is a copy in all.
 func (s *Server) refusedRequest(x *exchange, r *http.Request) *explain.Request {
 	switch x.record.Code {
 	case 10, 11, 83, 84:
@@ -32,7 +32,13 @@ func (s *Server) refusedRequest(x *exchange, r *http.Request) *explain.Request {
 	if !strings.HasPrefix(r.URL.Path, "/v2/") || !s.diagnoses.each.pick(x.address.String()) || !s.diagnoses.all.pick("") {
 		return nil
 	}
-	req := &explain.Request{Method: r.Method, Path: r.URL.Path, Header: r.Header.Clone(), HasBody: x.hasBody}
+	req := &explain.Request{Method: strings.Clone(r.Method), Path: strings.Clone(r.URL.Path), Header: http.Header{}, HasBody: x.hasBody}
+	for name, values := range r.Header {
+		for _, value := range values {
+			name = strings.Clone(name)
+			req.Header[name] = append(req.Header[name], strings.Clone(value))
+		}
+	}
 	if x.hasBody {
 		req.Body = bytes.Clone(x.body)
 	}

@@ -1,17 +1,20 @@
 package server
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/google/uuid"
 
@@ -143,6 +146,70 @@ func TestHeadersStay(t *testing.T) {
 		id, length := a.Header()[wire.HeaderLogUUID], a.Header()["Content-Length"]
 		if len(id) != 1 || !strings.HasSuffix(a.Body.String(), `"logUUID":"`+id[0]+`"}`) || len(length) != 1 || length[0] != strconv.Itoa(a.Body.Len()) {
 			t.Errorf("got the headers %q, %q of %s", id, length, a.Body)
+		}
+	}
+}
+
+// Nothing is kept of the memory of a request, but for its RemoteAddr: a server may
+// read the next one into it.
+func TestNothingOfARequestIsKept(t *testing.T) {
+	c := newChecks(t, 0)
+	v2 := c.Server.V2()
+	text := c.key.Seal([]byte(`{"username":"player001"}`))
+	for name, change := range map[string]func(*http.Request){
+		"right":         func(*http.Request) {},
+		"wrong token":   func(r *http.Request) { r.Header.Set(wire.HeaderAuthorization, "Bearer a.b.c") },
+		"unknown agent": func(r *http.Request) { r.Header.Set(wire.HeaderAgentID, "nobody") },
+		"no nonce":      func(r *http.Request) { r.Header.Del(wire.HeaderNonce) },
+		"another path":  func(r *http.Request) { r.URL.Path = "/v2/strange" },
+		"login":         func(r *http.Request) { r.URL.Path = wire.PathAuth },
+	} {
+		r := c.request(wire.PathSessionsCheck, text, `{"cipherText":"`+text+`"}`)
+		change(r)
+		sent := r.Header.Clone()
+		spoil := lend(r)
+		to := httptest.NewRecorder()
+		v2.ServeHTTP(to, r)
+		spoil()
+		c.recorder.mu.Lock()
+		record, refused := c.recorder.waiting.list[len(c.recorder.waiting.list)-1], c.recorder.waiting.refused
+		c.recorder.mu.Unlock()
+		if said := fmt.Sprintf("%+v", record); strings.Contains(said, spoilt) {
+			t.Errorf("%s: the record is spoilt: %s", name, said)
+		}
+		if record.Code == 0 {
+			continue
+		}
+		if len(refused) == 0 {
+			t.Fatalf("%s: it is not to be diagnosed", name)
+		}
+		if req := refused[len(refused)-1].request; !reflect.DeepEqual(req.Header, sent) || strings.Contains(req.Method+req.Path, spoilt) {
+			t.Errorf("%s: what is to be diagnosed is spoilt: %+v", name, req)
+		}
+		c.recorder.waiting.refused, c.diagnoses.each.picked = nil, nil
+	}
+}
+
+const spoilt = "#"
+
+// lend puts the texts of a request into memory that is spoilt by what it returns.
+func lend(r *http.Request) (spoil func()) {
+	var lent [][]byte
+	borrow := func(text string) string {
+		memory := []byte(text)
+		lent = append(lent, memory)
+		return unsafe.String(unsafe.SliceData(memory), len(memory))
+	}
+	header := http.Header{}
+	for name, values := range r.Header {
+		for _, value := range values {
+			header[name] = append(header[name], borrow(value))
+		}
+	}
+	r.Header, r.Method, r.URL.Path = header, borrow(r.Method), borrow(r.URL.Path)
+	return func() {
+		for _, memory := range lent {
+			copy(memory, bytes.Repeat([]byte(spoilt), len(memory)))
 		}
 	}
 }

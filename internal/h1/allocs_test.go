@@ -14,7 +14,6 @@ func TestAllocs(t *testing.T) {
 		w.Header()["Content-Type"] = r.Header["Content-Type"]
 		w.Write(answerText)
 	})), nowhere{})
-	c.prepare(nil)
 	text := "POST /v2/members/sessions/check HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nx-agentid: a1\r\nx-nonce: n\r\nContent-Length: 2\r\n\r\n{}"
 	got := testing.AllocsPerRun(100, func() {
 		c.n = copy(c.buf, text)

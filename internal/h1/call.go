@@ -13,6 +13,7 @@ var blankLine = []byte("\r\n\r\n")
 // A call is a request as it is read. All its texts are parts of one string.
 type call struct {
 	target, host string
+	minor        int  // of the version, HTTP/1.x
 	length       int  // of the body
 	last         bool // the client wants the connection closed behind it
 	header       http.Header
@@ -29,9 +30,10 @@ type body struct{ bytes.Reader }
 // Close is io.ReadCloser's.
 func (*body) Close() error { return nil }
 
-// request is the call for a handler, with what clean says of each.
-func (c *call) request(clean *http.Request, text []byte) *http.Request {
-	c.req = *clean
+// request is the call for a handler, with what all have in common.
+func (c *call) request(common *http.Request, text []byte) *http.Request {
+	c.req = *common
+	c.req.Proto, c.req.ProtoMinor = protocols[c.minor], c.minor
 	c.url = url.URL{Path: c.target}
 	c.req.URL, c.req.RequestURI, c.req.Host = &c.url, c.target, c.host
 	c.req.Header, c.req.ContentLength = c.header, int64(c.length)
@@ -63,7 +65,13 @@ func mayBecomePlain(text []byte) bool {
 // what is no plain request, whether that is right or wrong.
 func (c *call) parse(head string) bool {
 	line, rest, _ := strings.Cut(head, "\r\n")
+	c.minor = 1
 	target, plain := strings.CutSuffix(line, " HTTP/1.1")
+	if !plain {
+		// Some proxies speak so, and make a connection for each request.
+		c.minor = 0
+		target, plain = strings.CutSuffix(line, " HTTP/1.0")
+	}
 	if !plain || !strings.HasPrefix(target, begin) {
 		return false
 	}
@@ -79,8 +87,10 @@ func (c *call) parse(head string) bool {
 			return false
 		}
 	}
-	return c.host != "" && c.length >= 0
+	return c.host != "" && c.length >= 0 && (c.minor == 1 || c.last)
 }
+
+var protocols = [...]string{"HTTP/1.0", "HTTP/1.1"}
 
 // parseField reads a line of the header.
 func (c *call) parseField(line string) bool {
@@ -111,7 +121,7 @@ func (c *call) parseField(line string) bool {
 		case !strings.EqualFold(value, "keep-alive"):
 			return false
 		}
-	case "Transfer-Encoding", "Expect", "Upgrade", "Trailer":
+	case "Transfer-Encoding", "Expect", "Upgrade", "Trailer", "Pragma": // net/http does something with each
 		return false
 	}
 	c.add(name, value)

@@ -2,6 +2,7 @@ package h1
 
 import (
 	"crypto/tls"
+	"errors"
 	"net"
 	"sync"
 )
@@ -67,7 +68,10 @@ func (b *begun) Read(to []byte) (int, error) {
 
 // CloseWrite is how net/http ends a connection whose sender still sends.
 func (b *begun) CloseWrite() error {
-	return b.Conn.(interface{ CloseWrite() error }).CloseWrite()
+	if half, ok := b.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
 }
 
 // A begunTLS tells net/http how it is secured.

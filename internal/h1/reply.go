@@ -11,26 +11,36 @@ import (
 // handler has returned.
 type reply struct {
 	header http.Header
+	minor  int // of the version, HTTP/1.x
 	status int // 0: not told yet
 	head   []byte
 	body   []byte
+	// What the header had when the status was told.
+	dated, typed, last bool
 }
 
-// kept is how much room a connection keeps from one answer to the next.
-const kept = 4 << 10
-
-func (r *reply) reset() {
+func (r *reply) begin(minor int) {
 	clear(r.header)
-	r.status = 0
-	if cap(r.head)+cap(r.body) > kept {
-		r.head, r.body = nil, nil
-	}
+	r.minor, r.status = minor, 0
 	r.head, r.body = r.head[:0], r.body[:0]
+}
+
+// kept is how much room of each kind a connection keeps from one answer to the next.
+const kept = 2 << 10
+
+// trim lets go of more room than that.
+func (r *reply) trim() {
+	if cap(r.head) > kept {
+		r.head = nil
+	}
+	if cap(r.body) > kept {
+		r.body = nil
+	}
 }
 
 // forget lets go of what the last answer had.
 func (r *reply) forget() {
-	r.reset()
+	clear(r.header)
 	clear(r.head[:cap(r.head)])
 	clear(r.body[:cap(r.body)])
 }
@@ -39,19 +49,36 @@ func (r *reply) forget() {
 func (r *reply) Header() http.Header { return r.header }
 
 // WriteHeader fixes the status and the header, but for what is known only when the
-// handler has returned. Only the first one counts, and no informational one.
+// handler has returned. Only the first one counts, and no informational one. It
+// panics where status is none, as net/http does.
 func (r *reply) WriteHeader(status int) {
+	if status < 100 || status > 999 {
+		panic("h1: no status: " + strconv.Itoa(status))
+	}
 	if r.status != 0 || status < http.StatusOK {
 		return
 	}
 	r.status = status
-	r.head = append(r.head, "HTTP/1.1 "...)
+	r.head = append(r.head, protocols[r.minor]...)
+	r.head = append(r.head, ' ')
 	r.head = strconv.AppendInt(r.head, int64(status), 10)
 	r.head = append(r.head, ' ')
 	r.head = append(r.head, http.StatusText(status)...)
 	r.head = append(r.head, "\r\n"...)
+	_, r.dated = r.header["Date"]
+	r.typed = r.header["Content-Encoding"] != nil
+	r.last = false
 	for name, values := range r.header {
-		if name == "Content-Length" || name == "Connection" || name == "Date" || !consistsOf(name, inName) {
+		switch name {
+		case "Content-Length", "Transfer-Encoding": // text says how long it is
+			continue
+		case "Connection":
+			r.last = slices.ContainsFunc(values, func(v string) bool { return strings.EqualFold(v, "close") })
+			continue
+		case "Content-Type":
+			r.typed = true
+		}
+		if !consistsOf(name, inName) {
 			continue
 		}
 		for _, value := range values {
@@ -90,19 +117,23 @@ func hasBody(status int) bool {
 }
 
 // text is the answer, and whether the connection ends with it: because the handler
-// wishes it, or the server.
+// wishes it, or end does.
 func (r *reply) text(date string, end bool) (text []byte, last bool) {
-	r.WriteHeader(http.StatusOK) // where there was none
-	r.field("Date", date)
+	if r.status == 0 {
+		r.WriteHeader(http.StatusOK)
+	}
+	if !r.dated {
+		r.field("Date", date)
+	}
 	if hasBody(r.status) {
-		if len(r.body) > 0 && r.header["Content-Type"] == nil {
+		if len(r.body) > 0 && !r.typed {
 			r.field("Content-Type", http.DetectContentType(r.body))
 		}
 		r.head = append(r.head, "Content-Length: "...)
 		r.head = strconv.AppendInt(r.head, int64(len(r.body)), 10)
 		r.head = append(r.head, "\r\n"...)
 	}
-	last = end || slices.ContainsFunc(r.header["Connection"], func(v string) bool { return strings.EqualFold(v, "close") })
+	last = end || r.last
 	if last {
 		r.field("Connection", "close")
 	}

@@ -11,10 +11,13 @@
 // and it is not here.
 //
 // A handler is called as by net/http, with these differences. The whole body is
-// there before it is called. The request and its header are used again when it has
-// returned, so it must keep neither. The context does not end when the client hangs
-// up. Answers are sent when the handler returns, and their writer is no
-// http.Flusher and no http.Hijacker.
+// there before it is called. The request, its header and its body are used again
+// when it has returned, so it must keep none of them. The context ends when nobody
+// can be answered any more, which is after WriteTimeout, and not when the client
+// hangs up; of net/http's values it has http.ServerContextKey. Answers are sent when
+// the handler returns, always with a Content-Length; their writer is no http.Flusher
+// and no http.Hijacker, and informational answers are not sent. Of http.Server's
+// hooks BaseContext, ConnContext and ConnState know only of net/http's connections.
 package h1
 
 import (
@@ -30,25 +33,24 @@ import (
 
 // A Server is an *http.Server that answers plain requests by itself.
 type Server struct {
-	web      *http.Server
-	rest     *handover     // the connections that web serves
-	common   *http.Request // what all requests have in common
-	pulse    atomic.Pointer[pulse]
+	web   *http.Server
+	rest  *handover // the connections that web serves
+	pulse atomic.Pointer[pulse]
+
 	draining atomic.Bool
+	gone     chan struct{} // closed when it is draining and there are no conns
 
 	mu       sync.Mutex
 	listener net.Listener
 	conns    map[*conn]struct{}
-	empty    chan struct{} // set by who waits until there are no conns; closed then
+	over     bool // gone is closed
 }
 
 // New returns a Server with the handler, the limits and the log of web, which
 // serves what the Server does not, and is to be used for nothing else.
 func New(web *http.Server) *Server {
-	s := &Server{web: web, conns: make(map[*conn]struct{})}
-	s.common = (&http.Request{Method: http.MethodPost, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}).
-		WithContext(context.WithValue(context.Background(), http.ServerContextKey, web))
-	s.beat(time.Now()) //nolint:forbidigo // sockets' deadlines go by no other clock
+	s := &Server{web: web, gone: make(chan struct{}), conns: make(map[*conn]struct{})}
+	s.beat()
 	return s
 }
 
@@ -63,23 +65,13 @@ func (s *Server) Serve(l net.Listener) error {
 	if s.draining.Load() {
 		return http.ErrServerClosed
 	}
-	beating, stop := context.WithCancel(context.Background())
-	defer stop()
-	go s.keepBeating(beating)
-	served := make(chan error, 1)
-	go func() { served <- s.web.Serve(s.rest) }()
-	err := s.accept(l)
-	if !s.draining.Load() {
-		_ = s.rest.Close() // cannot fail
-	}
-	return errors.Join(err, unlessClosed(<-served))
-}
-
-func unlessClosed(err error) error {
-	if errors.Is(err, http.ErrServerClosed) || errors.Is(err, net.ErrClosed) {
-		return nil
-	}
-	return err
+	s.beat()
+	go s.keepBeating()
+	go func() {
+		// What it accepts is what rest is given, so it fails only at the end.
+		_ = s.web.Serve(s.rest)
+	}()
+	return s.accept(l)
 }
 
 // accept goes on after failures that may pass, as want of file descriptors.
@@ -120,43 +112,42 @@ func (s *Server) forget(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, c)
-	if len(s.conns) == 0 && s.empty != nil {
-		close(s.empty)
-		s.empty = nil
+	s.end()
+}
+
+// end tells who waits for it that there are no conns any more. s is locked.
+func (s *Server) end() {
+	if s.draining.Load() && len(s.conns) == 0 && !s.over {
+		s.over = true
+		close(s.gone)
 	}
 }
 
 // Shutdown accepts no more connections, closes those that are idle, and waits until
 // the requests in flight are answered, or ctx ends.
 func (s *Server) Shutdown(ctx context.Context) error {
-	s.web.SetKeepAlivesEnabled(false)
+	s.drain()
+	rest := make(chan error, 1)
+	go func() { rest <- s.web.Shutdown(ctx) }()
 	select {
-	case <-s.drain():
+	case <-s.gone:
+		return <-rest
 	case <-ctx.Done():
-		return ctx.Err()
+		return errors.Join(ctx.Err(), <-rest) // who heeds ctx too
 	}
-	// Not before: a connection may have been on its way to web.
-	return s.web.Shutdown(ctx)
 }
 
-// drain returns what is closed when all conns are gone.
-func (s *Server) drain() <-chan struct{} {
+func (s *Server) drain() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.draining.Store(true)
 	if s.listener != nil {
 		_ = s.listener.Close() // accept tells
 	}
-	gone := make(chan struct{})
-	if len(s.conns) == 0 {
-		close(gone)
-		return gone
-	}
-	s.empty = gone
 	for c := range s.conns {
 		c.wake()
 	}
-	return gone
+	s.end()
 }
 
 // Close cuts all connections off.
@@ -176,48 +167,14 @@ func (s *Server) logf(format string, args ...any) {
 	}
 }
 
-// A pulse is what connections share of the clock, so that a request need not look
-// at it: the header Date, and the deadlines of who waits from now on.
-type pulse struct {
-	date          string
-	reads, writes time.Time // zero: none
-}
-
-const pulseEvery = time.Second
-
-func (s *Server) keepBeating(ctx context.Context) {
-	tick := time.NewTicker(pulseEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case now := <-tick.C:
-			s.beat(now)
-		}
-	}
-}
-
-func (s *Server) beat(now time.Time) {
-	s.pulse.Store(&pulse{
-		date:   now.UTC().Format(http.TimeFormat),
-		reads:  after(now, s.web.IdleTimeout),
-		writes: after(now, s.web.WriteTimeout),
-	})
-}
-
-// after is now and a limit, which pulses may make shorter by their distance.
-func after(now time.Time, limit time.Duration) time.Time {
-	if limit <= 0 {
-		return time.Time{}
-	}
-	return now.Add(limit + pulseEvery)
-}
-
 // handshake is that of TLS. It reports whether the connection then speaks HTTP/1;
 // whatever else came out of it is for net/http, which comes to the same.
 func (s *Server) handshake(t *tls.Conn) bool {
-	ctx, cancel := context.WithTimeout(context.Background(), s.web.ReadHeaderTimeout)
-	defer cancel()
+	ctx := context.Background()
+	if limit := s.web.ReadHeaderTimeout; limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, limit)
+		defer cancel()
+	}
 	return t.HandshakeContext(ctx) == nil && t.ConnectionState().NegotiatedProtocol != "h2"
 }

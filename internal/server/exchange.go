@@ -110,8 +110,8 @@ func asked[T any, R request[T]](x *exchange) R {
 	return req
 }
 
-// keepAgentID makes the record's a text of its own. That of the header is in memory
-// that a server may use for another request, and the record stays.
+// keepAgentID makes the record's a text of its own. That of the header may be a part
+// of the whole head, which would stay as long as the record does.
 func (x *exchange) keepAgentID() { x.record.AgentID = strings.Clone(x.record.AgentID) }
 
 // read reads the body.

@@ -114,6 +114,9 @@ func answers(from io.Reader) (all []answerSeen, err error) {
 			r.Header.Set("Connection", "close")
 		}
 		all = append(all, answerSeen{r.StatusCode, r.Header, string(body)})
+		if r.Close {
+			return all, nil // what may come behind it is none
+		}
 	}
 }
 

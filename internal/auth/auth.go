@@ -209,7 +209,22 @@ func (a *Authenticator) checkRate(ctx context.Context, creds *credentials, endpo
 // outsider can neither burn one nor fill the store. It is
 // rollcall.ErrAuthentication for one that was used.
 func (a *Authenticator) Spend(ctx context.Context, head *wire.Header) error {
-	fresh, err := a.nonces.Claim(ctx, head.AgentID, head.Nonce, head.Time())
+	return spent(a.nonces.Claim(ctx, head.AgentID, head.Nonce, head.Time()))
+}
+
+// SpendEarly begins to Spend and returns what waits for its end: for who asks the
+// stores for something else meanwhile.
+func (a *Authenticator) SpendEarly(ctx context.Context, head *wire.Header) (wait func() error) {
+	early, ok := a.nonces.(roll.EarlyNonces)
+	if !ok { // it takes no time
+		err := a.Spend(ctx, head)
+		return func() error { return err }
+	}
+	claimed := early.Begin(ctx, head.AgentID, head.Nonce, head.Time())
+	return func() error { return spent(claimed()) }
+}
+
+func spent(fresh bool, err error) error {
 	if err == nil && !fresh {
 		err = fmt.Errorf("%w: nonce used before", rollcall.ErrAuthentication)
 	}

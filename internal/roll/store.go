@@ -409,6 +409,15 @@ type Nonces interface {
 	Ping(ctx context.Context) error
 }
 
+// EarlyNonces are Nonces of an engine that is away: who asks it for something else
+// too need not wait for both one after the other.
+type EarlyNonces interface {
+	Nonces
+	// Begin begins a Claim and returns what waits for its end, which the caller
+	// calls once. The claim may be made though nobody does.
+	Begin(ctx context.Context, agentID, nonce string, at time.Time) (claimed func() (fresh bool, err error))
+}
+
 // History holds what was: ended sessions and request records. Nothing waits for
 // it. Losing the last second of request records is allowed where that is
 // counted; ended sessions come from the Outbox and are not lost.

@@ -53,8 +53,10 @@ var timeScript = newScript(`return redis.call('TIME')`)
 // read looks at the engine's clock. The moment is taken to be the middle of the
 // look; one that took long is less sure and does not replace a better one.
 func (c *clock) read(ctx context.Context) error {
+	ask := timeScript.on([]string{c.key})
+	ask.alone = true
 	begun := time.Now() //nolint:forbidigo // this is the clock
-	got, err := c.engine.do(ctx, "ask for the time", timeScript.on([]string{c.key}))
+	got, err := c.engine.do(ctx, "ask for the time", ask)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -56,6 +57,7 @@ type command struct {
 
 	strict bool // that the engine does not know the script is an answer
 	whole  bool // the script is sent with its text
+	alone  bool // it goes in no bundle, which has a time of its own
 }
 
 // read makes a command that changes nothing; its name may be several words.
@@ -82,6 +84,7 @@ type engine struct {
 	timeout  time.Duration
 	replicas int
 	cluster  bool
+	bundles  *bundles // nil: of a Cluster
 }
 
 func connect(url string, o *Options) (*engine, error) {
@@ -89,10 +92,13 @@ func connect(url string, o *Options) (*engine, error) {
 	if err != nil {
 		return nil, err
 	}
+	cluster := strings.Contains(url, "+cluster:")
 	options.ClientName = "rollcall"
-	// What many ask at the same time goes together, which halves what it costs
-	// both sides; who asks alone does not wait.
-	options.MaxFlushDelay = 100 * time.Microsecond
+	if cluster {
+		// What many ask at the same time goes together, which halves what it costs
+		// both sides. Elsewhere bundles see to that, without a timer.
+		options.MaxFlushDelay = 100 * time.Microsecond
+	}
 	options.DisableCache = true
 	options.ConnWriteTimeout = o.Timeout
 	options.Dialer.Timeout = o.Timeout / 2 // who meets a broken connection waits for the next as well
@@ -104,7 +110,11 @@ func connect(url string, o *Options) (*engine, error) {
 	if err != nil {
 		return nil, notConnected(err)
 	}
-	return &engine{client: client, timeout: o.Timeout, replicas: o.Replicas, cluster: strings.Contains(url, "+cluster:")}, nil
+	e := &engine{client: client, timeout: o.Timeout, replicas: o.Replicas, cluster: cluster}
+	if !cluster {
+		e.bundles = &bundles{client: client, timeout: o.Timeout}
+	}
+	return e, nil
 }
 
 // retryDelay is how long to wait before another try: up to 100 ms, and random, so
@@ -114,7 +124,9 @@ func retryDelay(attempts int) time.Duration {
 	return time.Duration(rand.Int64N(int64(most))) //nolint:gosec // no secret
 }
 
-func (c *command) build(b rueidis.Builder, whole bool) rueidis.Completed {
+// build makes what the client takes. What it may repeat by itself it would until the
+// time is up, for whom it concerns.
+func (c *command) build(b rueidis.Builder, whole, repeat bool) rueidis.Completed {
 	a := b.Arbitrary(c.name...)
 	if s := c.script; s != nil {
 		which := []string{"EVALSHA", s.sha}
@@ -124,7 +136,7 @@ func (c *command) build(b rueidis.Builder, whole bool) rueidis.Completed {
 		a = b.Arbitrary(which[0]).Args(which[1], strconv.Itoa(len(c.keys)))
 	}
 	a = a.Keys(c.keys...).Args(c.args...)
-	if c.read {
+	if c.read && repeat {
 		return a.ReadOnly()
 	}
 	return a.Build()
@@ -147,6 +159,10 @@ func (e *engine) do(ctx context.Context, doing string, commands ...command) ([]r
 		}
 		if !transient(err) || !wait(ctx, retryDelay(attempt)) {
 			return nil, outage(doing, err)
+		}
+		commands = slices.Clone(commands)
+		for i := range commands {
+			commands[i].alone = true
 		}
 	}
 	return results, nil

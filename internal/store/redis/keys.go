@@ -39,12 +39,16 @@ const partitions = 256
 type keys struct {
 	prefix string
 	parts  [partitions]part
+	nonces [partitions]string // tags
+	borns  [partitions]string
 }
 
 func newKeys(prefix string) *keys {
 	k := &keys{prefix: prefix}
 	for n := range k.parts {
 		k.parts[n] = part{n: n, tag: fmt.Sprintf("{%s:%02x}", prefix, n)}
+		k.nonces[n] = fmt.Sprintf("{%s:n%02x}", prefix, n)
+		k.borns[n] = k.nonces[n] + "born"
 	}
 	return k
 }
@@ -56,14 +60,11 @@ func (k *keys) server(id string) serverKeys { return serverKeys("{" + k.prefix +
 func (k *keys) kick(rest string) string     { return "{" + k.prefix + ":kick}" + rest }
 func (k *keys) lead(work string) string     { return "{" + k.prefix + ":lead}" + work }
 
-// nonce returns the key of a nonce, and that which says since when its part of
-// the nonces is complete.
-func (k *keys) nonce(hash [16]byte) (key, born string) {
-	tag := fmt.Sprintf("{%s:n%02x}", k.prefix, hash[0])
-	return tag + string(hash[1:]), tag + "born"
-}
+// nonce returns the key of a nonce.
+func (k *keys) nonce(hash [16]byte) string { return k.nonces[hash[0]] + string(hash[1:]) }
 
-func (k *keys) born(n int) string { return fmt.Sprintf("{%s:n%02x}born", k.prefix, n) }
+// born returns the key that says since when a part of the nonces is complete.
+func (k *keys) born(n int) string { return k.borns[n] }
 
 // wake is the channel on which game servers are named that have a new event.
 func (k *keys) wake() string { return k.prefix + ":wake" }

@@ -78,7 +78,8 @@ func TestKeys(t *testing.T) {
 			}
 			seen[key] = true
 		}
-		key, born := k.nonce([16]byte(rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "hash")))
+		hash := [16]byte(rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "hash"))
+		key, born := k.nonce(hash), k.born(int(hash[0]))
 		if slotOf(key) != slotOf(born) || key == born {
 			t.Errorf("a nonce at %q, its part at %q", key, born)
 		}

@@ -34,6 +34,8 @@ type nonces struct {
 	log    *slog.Logger
 	self   string // begins the value of a claim
 
+	keepMillis string // keep
+
 	looks   *looks
 	mu      sync.RWMutex
 	windows [partitions]*window
@@ -86,6 +88,7 @@ func openNonces(ctx context.Context, e *engine, k *keys, now func() time.Time, o
 		keep: 2*o.MaxClockSkew + time.Minute,
 		self: string(randomBytes(6)),
 	}
+	n.keepMillis = millis(n.keep)
 	if born := time.UnixMicro(1); o.New && !o.Moved {
 		n.first = &born
 	}
@@ -110,30 +113,107 @@ func (n *nonces) moved(ctx context.Context) error {
 var errForgotten = errors.New("the nonces of that time were lost")
 
 func (n *nonces) Claim(ctx context.Context, agentID, nonce string, at time.Time) (bool, error) {
-	ctx, cancel := n.engine.within(ctx)
-	defer cancel()
+	c := n.begin(ctx, agentID, nonce, at)
+	return n.finish(ctx, &c)
+}
+
+// Begin is Claim for who asks for something else meanwhile: that goes to the engine
+// together with the claim.
+func (n *nonces) Begin(ctx context.Context, agentID, nonce string, at time.Time) (claimed func() (bool, error)) {
+	c := n.begin(ctx, agentID, nonce, at)
+	if c.asked.bundle != nil {
+		return func() (bool, error) { return n.finish(ctx, &c) }
+	}
+	var fresh bool
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		fresh, err = n.finish(ctx, &c)
+	}()
+	return func() (bool, error) {
+		<-done
+		return fresh, err
+	}
+}
+
+// A claiming is a claim that is made.
+type claiming struct {
+	key, own string
+	part     int
+	at       time.Time
+	asked    asked // as long as it has not been seen to get through
+}
+
+// begin asks for a claim where that can go in a bundle.
+func (n *nonces) begin(ctx context.Context, agentID, nonce string, at time.Time) claiming {
 	sum := sha256.Sum256([]byte(agentID + "\x00" + nonce))
-	key, born := n.keys.nonce([16]byte(sum[:16]))
 	// A claim that is sent again, since no answer came, finds its own value.
-	own := n.self + strconv.FormatInt(n.claims.Add(1), 36)
-	for unknown := ""; ; {
-		w := n.window(int(sum[0]))
-		if at.UnixMicro() < w.since || n.now().UnixMicro() < w.opens {
-			return false, outage("claim nonce", errForgotten)
-		}
-		c := w.script.on([]string{key, born}, own, millis(n.keep), w.text, unknown)
-		c.strict, c.whole = true, unknown != ""
-		got, err := n.engine.do(ctx, "claim nonce", c)
+	c := claiming{key: n.keys.nonce([16]byte(sum[:16])), own: n.self + strconv.FormatInt(n.claims.Add(1), 36), part: int(sum[0]), at: at}
+	e := n.engine
+	if e.bundles == nil || e.replicas > 0 || ctx.Err() != nil {
+		return c
+	}
+	if w := n.window(c.part); n.closed(w, at) == nil {
+		c.asked = e.bundles.ask(e.client.B().Arbitrary("EVALSHA", w.script.sha, "2").
+			Keys(c.key, n.keys.born(c.part)).Args(c.own, n.keepMillis, w.text, "").Build())
+	}
+	return c
+}
+
+// closed is an error where w takes no claim of that time.
+func (n *nonces) closed(w *window, at time.Time) error {
+	if at.UnixMicro() < w.since || n.now().UnixMicro() < w.opens {
+		return outage("claim nonce", errForgotten)
+	}
+	return nil
+}
+
+// finish waits for what was asked, and makes a claim by itself that did not get
+// through, or that met another window.
+func (n *nonces) finish(ctx context.Context, c *claiming) (bool, error) {
+	if c.asked.bundle != nil {
+		m, again, err := n.engine.answered(ctx, "claim nonce", c.asked)
 		if err != nil {
 			return false, err
 		}
-		have, same := text(got[0])
-		if same {
-			if have != "" && have != own {
-				return false, nil
-			}
-			n.count(at)
-			return true, nil
+		if have, same := text(m); same && !again {
+			return n.mine(c, have), nil
+		}
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, c.asked.bundle.deadline)
+		defer cancel()
+	}
+	return n.claim(ctx, c)
+}
+
+// mine counts a claim, and reports whether it is the first of its nonce: what was
+// there is its own, or nothing.
+func (n *nonces) mine(c *claiming, have string) bool {
+	if have != "" && have != c.own {
+		return false
+	}
+	n.count(c.at)
+	return true
+}
+
+// claim makes a claim by itself.
+func (n *nonces) claim(ctx context.Context, c *claiming) (bool, error) {
+	ctx, cancel := n.engine.within(ctx)
+	defer cancel()
+	for unknown := ""; ; {
+		w := n.window(c.part)
+		if err := n.closed(w, c.at); err != nil {
+			return false, err
+		}
+		claim := w.script.on([]string{c.key, n.keys.born(c.part)}, c.own, n.keepMillis, w.text, unknown)
+		claim.strict, claim.whole, claim.alone = true, unknown != "", true
+		got, err := n.engine.do(ctx, "claim nonce", claim)
+		if err != nil {
+			return false, err
+		}
+		if have, same := text(got[0]); same {
+			return n.mine(c, have), nil
 		}
 		// The window is another, or the server does not know it.
 		if unknown = ""; noScript(got[0]) {

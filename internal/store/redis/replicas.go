@@ -53,15 +53,20 @@ func (e *engine) slots(commands []command) map[string][]int {
 
 func (e *engine) sendSome(ctx context.Context, commands []command, some []int, whole bool, answers []answer, replicate bool) {
 	built := make(rueidis.Commands, 0, len(some)+1)
-	changes := false
+	changes, bundled := false, e.bundled(commands, some)
 	for _, i := range some {
-		built = append(built, commands[i].build(e.client.B(), whole))
+		built = append(built, commands[i].build(e.client.B(), whole, !bundled))
 		changes = changes || !commands[i].read
 	}
 	if replicate = replicate && changes; replicate {
 		built = append(built, e.client.B().Wait().Numreplicas(int64(e.replicas)).Timeout(replicaTimeout.Milliseconds()).Build())
 	}
-	results := e.client.DoMulti(ctx, built...)
+	var results []rueidis.RedisResult
+	if bundled {
+		results = e.bundles.doMulti(ctx, built...)
+	} else {
+		results = e.client.DoMulti(ctx, built...)
+	}
 	var late error
 	if replicate {
 		late = e.reached(results[len(some)])

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/redis/rueidis"
 
 	"github.com/rollcall-server/rollcall"
 	"github.com/rollcall-server/rollcall/internal/roll"
@@ -282,24 +283,45 @@ func (s *script) ofSessions(p *part, ids []string, args ...string) command {
 // held reads the sessions of a home, in one look, and whether they may have been
 // lost a moment ago.
 func (s *sessions) held(ctx context.Context, doing string, home roll.Home) ([]rollcall.Session, error) {
-	ctx, cancel := s.engine.within(ctx)
-	defer cancel()
 	p := s.keys.of(home)
-	got, err := s.engine.do(ctx, doing, readAll(p.sessions(home), p.epoch()))
+	got, err := s.pair(ctx, doing, p.sessions(home), p.epoch())
 	if err != nil {
 		return nil, err
 	}
-	pair := texts(got[0])
-	if len(pair) != 2 {
+	pair, err := got.ToArray()
+	if err != nil || len(pair) != 2 {
 		return nil, outage(doing, errRecord)
 	}
-	if !s.epochs.is(p, pair[1]) {
+	value, _ := text(pair[0])
+	if epoch, _ := text(pair[1]); !s.epochs.is(p, epoch) {
 		if err := s.epochs.check(ctx); err != nil {
 			return nil, err
 		}
 	}
-	list, err := unpackAll(pair[0])
+	list, err := unpackAll(value)
 	return list, outage(doing, err)
+}
+
+// pair reads two strings of a partition.
+func (s *sessions) pair(ctx context.Context, doing, one, other string) (rueidis.RedisMessage, error) {
+	e := s.engine
+	if e.bundles != nil && ctx.Err() == nil {
+		a := e.bundles.ask(e.client.B().Arbitrary("MGET").Keys(one, other).Build())
+		m, again, err := e.answered(ctx, doing, a)
+		if !again {
+			return m, err
+		}
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, a.bundle.deadline)
+		defer cancel()
+	}
+	again := readAll(one, other)
+	again.alone = true
+	got, err := e.do(ctx, doing, again)
+	if err != nil {
+		return rueidis.RedisMessage{}, err
+	}
+	return got[0], nil
 }
 
 func (s *sessions) OfMember(ctx context.Context, agentID, username string, now time.Time) ([]rollcall.Session, error) {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -18,10 +19,12 @@ import (
 type history struct {
 	db, bulk, slow         *database
 	requestDays, endedDays *days
+	spare                  sync.Pool // of *records
 }
 
 func newHistory(db *database, o *Options) *history {
 	h := &history{db: db, bulk: db.slow(3), slow: db.slow(10)}
+	h.spare.New = func() any { return &records{} }
 	h.requestDays = newDays(db, "requests", "at", o)
 	h.endedDays = newDays(db, "ended", "ended", o)
 	return h
@@ -29,24 +32,47 @@ func newHistory(db *database, o *Options) *history {
 
 const addRequestsText = `INSERT INTO requests (id, at, doc) SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[]) ON CONFLICT DO NOTHING`
 
-func (h *history) AddRequests(ctx context.Context, records []rollcall.RequestRecord) error {
-	if len(records) == 0 {
+// records are columns of a batch of request records.
+type records struct {
+	order         []int // of the records, by LogUUID
+	ids           []string
+	texts, at, of array // the IDs, the moments and the documents
+}
+
+func (h *history) AddRequests(ctx context.Context, list []rollcall.RequestRecord) error {
+	if len(list) == 0 {
 		return nil
 	}
-	records = slices.Clone(records)
-	slices.SortStableFunc(records, func(a, b rollcall.RequestRecord) int { return cmp.Compare(a.LogUUID, b.LogUUID) })
-	ids, at, docs := make([]string, len(records)), make([]int64, len(records)), make([]string, len(records))
-	var doc []byte
-	for i := range records {
-		var err error
-		if doc, err = appendRecord(doc[:0], &records[i]); err != nil {
-			return fmt.Errorf("postgres: request record %s: %w", records[i].LogUUID, err)
-		}
-		ids[i], at[i], docs[i] = plain(records[i].LogUUID), micros(records[i].At), string(doc)
+	c := h.spare.Get().(*records)
+	defer h.spare.Put(c)
+	if err := c.fill(list); err != nil {
+		return err
 	}
-	h.requestDays.ready(ctx, ids)
-	_, err := h.bulk.exec(ctx, addRequestsText, ids, at, docs)
-	return outage("add request records", err)
+	h.requestDays.ready(ctx, c.ids)
+	return outage("add request records", h.bulk.execArrays(ctx, addRequestsText, &c.texts, &c.at, &c.of))
+}
+
+func (c *records) fill(list []rollcall.RequestRecord) (err error) {
+	c.order, c.ids = c.order[:0], c.ids[:0]
+	for i := range list {
+		c.order = append(c.order, i)
+	}
+	slices.SortStableFunc(c.order, func(a, b int) int { return cmp.Compare(list[a].LogUUID, list[b].LogUUID) })
+	c.texts.texts()
+	c.at.bigints()
+	c.of.texts()
+	for _, i := range c.order {
+		r := &list[i]
+		c.ids = append(c.ids, plain(r.LogUUID))
+		c.texts.addText(c.ids[len(c.ids)-1])
+		c.at.addBigint(micros(r.At))
+		c.of.begin()
+		if c.of.bytes, err = appendRecord(c.of.bytes, r); err != nil {
+			return fmt.Errorf("postgres: request record %s: %w", r.LogUUID, err)
+		}
+		c.of.end()
+	}
+	return nil
 }
 
 const (

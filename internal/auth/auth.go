@@ -212,16 +212,27 @@ func (a *Authenticator) Spend(ctx context.Context, head *wire.Header) error {
 	return spent(a.nonces.Claim(ctx, head.AgentID, head.Nonce, head.Time()))
 }
 
-// SpendEarly begins to Spend and returns what waits for its end: for who asks the
-// stores for something else meanwhile.
-func (a *Authenticator) SpendEarly(ctx context.Context, head *wire.Header) (wait func() error) {
-	early, ok := a.nonces.(roll.EarlyNonces)
-	if !ok { // it takes no time
-		err := a.Spend(ctx, head)
-		return func() error { return err }
+// SpendEarly begins to Spend: for who asks the stores for something else before it
+// waits.
+func (a *Authenticator) SpendEarly(ctx context.Context, head *wire.Header) Spending {
+	if early, ok := a.nonces.(roll.EarlyNonces); ok {
+		return Spending{claiming: early.Begin(ctx, head.AgentID, head.Nonce, head.Time())}
 	}
-	claimed := early.Begin(ctx, head.AgentID, head.Nonce, head.Time())
-	return func() error { return spent(claimed()) }
+	return Spending{err: a.Spend(ctx, head)} // which takes no time
+}
+
+// A Spending is a Spend that has begun.
+type Spending struct {
+	claiming roll.Claiming // nil: it is done
+	err      error
+}
+
+// Wait returns what Spend does. It is called once at the most.
+func (s Spending) Wait(ctx context.Context) error {
+	if s.claiming == nil {
+		return s.err
+	}
+	return spent(s.claiming.Wait(ctx))
 }
 
 func spent(fresh bool, err error) error {

@@ -30,7 +30,8 @@ func HomeOf(agentID, username string) Home {
 		rand.Read(b[:])
 		return Home(binary.BigEndian.Uint32(b[:]))
 	}
-	sum := sha256.Sum256([]byte(MemberKey(agentID, username)))
+	var room [128]byte // for the MemberKey
+	sum := sha256.Sum256(append(append(append(room[:0], agentID...), '/'), username...))
 	return Home(binary.BigEndian.Uint32(sum[:]))
 }
 

@@ -413,9 +413,14 @@ type Nonces interface {
 // too need not wait for both one after the other.
 type EarlyNonces interface {
 	Nonces
-	// Begin begins a Claim and returns what waits for its end, which the caller
-	// calls once. The claim may be made though nobody does.
-	Begin(ctx context.Context, agentID, nonce string, at time.Time) (claimed func() (fresh bool, err error))
+	// Begin begins a Claim. It may be made though nobody waits for it.
+	Begin(ctx context.Context, agentID, nonce string, at time.Time) Claiming
+}
+
+// A Claiming is a Claim that has begun.
+type Claiming interface {
+	// Wait returns what Claim does. It is called once at the most.
+	Wait(ctx context.Context) (fresh bool, err error)
 }
 
 // History holds what was: ended sessions and request records. Nothing waits for

@@ -146,9 +146,9 @@ func handle[T any, R request[T], D wire.Data](s *Server, does effect, rule func(
 // wait for the engine at the same time. What it has found is dropped where the
 // nonce was used.
 func (s *Server) atOnce(ctx context.Context, x *exchange, apply func() error) error {
-	spent := s.o.Auth.SpendEarly(ctx, &x.sent.Header)
+	spending := s.o.Auth.SpendEarly(ctx, &x.sent.Header)
 	err := apply()
-	if spentErr := spent(); x.trail.Check("nonce", spentErr) != nil {
+	if spentErr := spending.Wait(ctx); x.trail.Check("nonce", spentErr) != nil {
 		return spentErr
 	}
 	return err

@@ -108,7 +108,7 @@ func TestClaimWithARead(t *testing.T) {
 	n.start("player1")
 	s := n.engine.bundles
 	for _, want := range []bool{true, false} {
-		claimed := n.nonces.Begin(t.Context(), "a1", "x", n.Now())
+		claiming := n.nonces.Begin(t.Context(), "a1", "x", n.Now())
 		b := s.next
 		if b == nil || len(b.commands) != 1 || b.led {
 			t.Fatalf("a claim that is begun is not in a bundle that waits: %+v", b)
@@ -119,11 +119,11 @@ func TestClaimWithARead(t *testing.T) {
 		if len(b.results) != 2 {
 			t.Errorf("%d commands went together, want 2", len(b.results))
 		}
-		if fresh, err := claimed(); err != nil || fresh != want {
+		if fresh, err := claiming.Wait(t.Context()); err != nil || fresh != want {
 			t.Errorf("got %t, %v; want %t", fresh, err, want)
 		}
 	}
-	if fresh, err := n.nonces.Begin(t.Context(), "a1", "y", n.Now())(); err != nil || !fresh {
+	if fresh, err := n.nonces.Begin(t.Context(), "a1", "y", n.Now()).Wait(t.Context()); err != nil || !fresh {
 		t.Errorf("with nothing else: %t, %v", fresh, err)
 	}
 }
@@ -136,9 +136,9 @@ func TestBegunClaims(t *testing.T) {
 			var all sync.WaitGroup
 			won := make(chan bool, 100)
 			for range cap(won) {
-				claimed := n.nonces.Begin(t.Context(), "a1", "x", n.Now())
+				claiming := n.nonces.Begin(t.Context(), "a1", "x", n.Now())
 				all.Go(func() {
-					if fresh, err := claimed(); err != nil || fresh {
+					if fresh, err := claiming.Wait(t.Context()); err != nil || fresh {
 						won <- err == nil
 					}
 				})

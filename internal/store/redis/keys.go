@@ -46,7 +46,8 @@ type keys struct {
 func newKeys(prefix string) *keys {
 	k := &keys{prefix: prefix}
 	for n := range k.parts {
-		k.parts[n] = part{n: n, tag: fmt.Sprintf("{%s:%02x}", prefix, n)}
+		tag := fmt.Sprintf("{%s:%02x}", prefix, n)
+		k.parts[n] = part{n: n, tag: tag, epochKey: tag + "e"}
 		k.nonces[n] = fmt.Sprintf("{%s:n%02x}", prefix, n)
 		k.borns[n] = k.nonces[n] + "born"
 	}
@@ -71,23 +72,26 @@ func (k *keys) wake() string { return k.prefix + ":wake" }
 
 // A part is one partition.
 type part struct {
-	n   int
-	tag string
+	n        int
+	tag      string
+	epochKey string
 }
 
-func homeKey(tag string, h roll.Home) string {
-	return tag + string(binary.BigEndian.AppendUint32(nil, uint32(h))[1:])
+func homeKey(tag, kind string, h roll.Home) string {
+	var b [4]byte
+	binary.BigEndian.PutUint32(b[:], uint32(h))
+	return tag + kind + string(b[1:])
 }
 
-func (p *part) sessions(h roll.Home) string { return homeKey(p.tag+"s", h) }
-func (p *part) launches(h roll.Home) string { return homeKey(p.tag+"l", h) }
+func (p *part) sessions(h roll.Home) string { return homeKey(p.tag, "s", h) }
+func (p *part) launches(h roll.Home) string { return homeKey(p.tag, "l", h) }
 func (p *part) index(combo string) string   { return p.tag + "i" + combo }
 func (p *part) combos() string              { return p.tag + "c" }
 func (p *part) boots() string               { return p.tag + "b" }
 func (p *part) kicks() string               { return p.tag + "g" }
 func (p *part) outbox() string              { return p.tag + "o" }
 func (p *part) journal() string             { return p.tag + "j" }
-func (p *part) epoch() string               { return p.tag + "e" }
+func (p *part) epoch() string               { return p.epochKey }
 func (p *part) barrier() string             { return p.tag + "w" }
 func (p *part) gone(id uuid.UUID) string    { return p.tag + "z" + string(id[:]) }
 
@@ -121,8 +125,15 @@ func comboOf(s *rollcall.Session) combo {
 
 // fields returns what a combo names; ok is false where it is none.
 func (c combo) fields() (like rollcall.Session, ok bool) {
-	f := strings.Split(string(c), "|")
-	if len(f) != 6 || len(f[5]) != 1 || f[5] < "0" || f[5] > "9" {
+	var f [6]string
+	rest, more := string(c), true
+	for i := range f {
+		if !more {
+			return like, false
+		}
+		f[i], rest, more = strings.Cut(rest, "|")
+	}
+	if more || len(f[5]) != 1 || f[5] < "0" || f[5] > "9" {
 		return like, false
 	}
 	return rollcall.Session{

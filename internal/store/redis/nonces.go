@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/redis/rueidis"
+
+	"github.com/rollcall-server/rollcall/internal/roll"
 )
 
 // nonces is roll.Nonces: a key for each, which the engine forgets. They are in
@@ -113,43 +115,44 @@ func (n *nonces) moved(ctx context.Context) error {
 var errForgotten = errors.New("the nonces of that time were lost")
 
 func (n *nonces) Claim(ctx context.Context, agentID, nonce string, at time.Time) (bool, error) {
-	c := n.begin(ctx, agentID, nonce, at)
-	return n.finish(ctx, &c)
+	return n.begin(ctx, agentID, nonce, at).Wait(ctx)
 }
 
-// Begin is Claim for who asks for something else meanwhile: that goes to the engine
-// together with the claim.
-func (n *nonces) Begin(ctx context.Context, agentID, nonce string, at time.Time) (claimed func() (bool, error)) {
+// Begin is Claim for who asks for something else before it waits: that goes to the
+// engine together with the claim.
+func (n *nonces) Begin(ctx context.Context, agentID, nonce string, at time.Time) roll.Claiming {
 	c := n.begin(ctx, agentID, nonce, at)
-	if c.asked.bundle != nil {
-		return func() (bool, error) { return n.finish(ctx, &c) }
+	if c.asked.bundle == nil {
+		c.done = make(chan struct{})
+		go func() {
+			defer close(c.done)
+			c.fresh, c.err = n.claim(ctx, c)
+		}()
 	}
-	var fresh bool
-	var err error
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		fresh, err = n.finish(ctx, &c)
-	}()
-	return func() (bool, error) {
-		<-done
-		return fresh, err
-	}
+	return c
 }
 
-// A claiming is a claim that is made.
+// A claiming is a claim under way: in a bundle, or made by another goroutine until
+// done, or else by who waits.
 type claiming struct {
+	nonces   *nonces
 	key, own string
 	part     int
 	at       time.Time
-	asked    asked // as long as it has not been seen to get through
+	asked    asked
+
+	done  chan struct{}
+	fresh bool
+	err   error
 }
 
 // begin asks for a claim where that can go in a bundle.
-func (n *nonces) begin(ctx context.Context, agentID, nonce string, at time.Time) claiming {
-	sum := sha256.Sum256([]byte(agentID + "\x00" + nonce))
+func (n *nonces) begin(ctx context.Context, agentID, nonce string, at time.Time) *claiming {
+	var room [128]byte
+	sum := sha256.Sum256(append(append(append(room[:0], agentID...), 0), nonce...))
 	// A claim that is sent again, since no answer came, finds its own value.
-	c := claiming{key: n.keys.nonce([16]byte(sum[:16])), own: n.self + strconv.FormatInt(n.claims.Add(1), 36), part: int(sum[0]), at: at}
+	own := strconv.AppendInt(append(room[:0], n.self...), n.claims.Add(1), 36)
+	c := &claiming{nonces: n, key: n.keys.nonce([16]byte(sum[:16])), own: string(own), part: int(sum[0]), at: at}
 	e := n.engine
 	if e.bundles == nil || e.replicas > 0 || ctx.Err() != nil {
 		return c
@@ -161,30 +164,33 @@ func (n *nonces) begin(ctx context.Context, agentID, nonce string, at time.Time)
 	return c
 }
 
+// Wait makes a claim by itself that did not get through, or that met another window.
+func (c *claiming) Wait(ctx context.Context) (bool, error) {
+	if c.done != nil {
+		<-c.done
+		return c.fresh, c.err
+	}
+	if c.asked.bundle != nil {
+		m, again, err := c.nonces.engine.answered(ctx, "claim nonce", c.asked)
+		if err != nil {
+			return false, err
+		}
+		if have, same := text(m); same && !again {
+			return c.nonces.mine(c, have), nil
+		}
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, c.asked.bundle.deadline)
+		defer cancel()
+	}
+	return c.nonces.claim(ctx, c)
+}
+
 // closed is an error where w takes no claim of that time.
 func (n *nonces) closed(w *window, at time.Time) error {
 	if at.UnixMicro() < w.since || n.now().UnixMicro() < w.opens {
 		return outage("claim nonce", errForgotten)
 	}
 	return nil
-}
-
-// finish waits for what was asked, and makes a claim by itself that did not get
-// through, or that met another window.
-func (n *nonces) finish(ctx context.Context, c *claiming) (bool, error) {
-	if c.asked.bundle != nil {
-		m, again, err := n.engine.answered(ctx, "claim nonce", c.asked)
-		if err != nil {
-			return false, err
-		}
-		if have, same := text(m); same && !again {
-			return n.mine(c, have), nil
-		}
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, c.asked.bundle.deadline)
-		defer cancel()
-	}
-	return n.claim(ctx, c)
 }
 
 // mine counts a claim, and reports whether it is the first of its nonce: what was

@@ -326,13 +326,12 @@ func (s *sessions) pair(ctx context.Context, doing, one, other string) (rueidis.
 
 func (s *sessions) OfMember(ctx context.Context, agentID, username string, now time.Time) ([]rollcall.Session, error) {
 	list, err := s.held(ctx, "sessions of a member", roll.HomeOf(agentID, username))
-	active := []rollcall.Session{}
-	for i := range list {
-		if l := &list[i]; l.Username == username && l.AgentID == agentID && l.ActiveAt(now) {
-			active = append(active, *l)
-		}
+	if len(list) == 0 {
+		return []rollcall.Session{}, err
 	}
-	return active, err
+	return slices.DeleteFunc(list, func(l rollcall.Session) bool {
+		return l.Username != username || l.AgentID != agentID || !l.ActiveAt(now)
+	}), err
 }
 
 func (s *sessions) Get(ctx context.Context, id string, now time.Time) (rollcall.Session, error) {

@@ -237,7 +237,7 @@ func serveEngine(ctx context.Context, file string, out io.Writer) error {
 		return err
 	}
 	client, err := rueidis.NewClient(rueidis.ClientOption{
-		InitAddress: []string{e.Address}, DisableCache: true, MaxFlushDelay: 100 * time.Microsecond, // as Rollcall's
+		InitAddress: []string{e.Address}, DisableCache: true, MaxFlushDelay: 100 * time.Microsecond, // the least that a client can take
 	})
 	if err != nil {
 		return err

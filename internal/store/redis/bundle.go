@@ -68,20 +68,33 @@ func (s *bundles) ask(commands ...rueidis.Completed) asked {
 	return a
 }
 
-// wait returns what came of commands. They may be done though ctx ends.
+// wait returns what came of commands. They may be done though ctx ends; who sends
+// them does not look at it.
 func (s *bundles) wait(ctx context.Context, a asked) ([]rueidis.RedisResult, error) {
-	if s.leads(a.bundle) {
-		s.send(a.bundle)
-	}
-	select {
-	case <-a.bundle.sent:
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	if b := a.bundle; !b.isSent() {
+		if s.leads(b) {
+			s.send(b)
+		} else {
+			select {
+			case <-b.sent:
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+		}
 	}
 	if a.at+a.n > len(a.bundle.results) {
 		return nil, errNotSent
 	}
 	return a.bundle.results[a.at : a.at+a.n], nil
+}
+
+func (b *bundle) isSent() bool {
+	select {
+	case <-b.sent:
+		return true
+	default:
+		return false
+	}
 }
 
 // leads reports whether the caller is to send a bundle.

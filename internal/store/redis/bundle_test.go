@@ -84,22 +84,24 @@ func TestFullBundle(t *testing.T) {
 	}
 }
 
-// Who goes away takes nothing from who shares a bundle, whether they send it or not.
+// Who goes away takes nothing from who shares a bundle, and waits for nobody else.
 func TestBundleOfWhoGoes(t *testing.T) {
 	n := still(t)
 	s := n.engine.bundles
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	for range 20 { // which of two is found first is chance
-		one, two := s.ask(n.echo("1")), s.ask(n.echo("2"))
-		if _, err := s.wait(gone, one); err != nil && !errors.Is(err, context.Canceled) {
-			t.Errorf("got %v, want what was asked for or context.Canceled", err)
-		}
-		n.echoed(t.Context(), two, "2")
+	one, two := s.ask(n.echo("1")), s.ask(n.echo("2"))
+	n.echoed(gone, one, "1") // who sends
+	n.echoed(t.Context(), two, "2")
+	other := s.ask(n.echo("3"))
+	if !s.leads(other.bundle) || s.leads(other.bundle) {
+		t.Fatal("a bundle has none who sends it, or two")
 	}
-	if s.next != nil {
-		t.Error("what nobody waits for is left")
+	if _, err := s.wait(gone, other); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want context.Canceled", err)
 	}
+	s.send(other.bundle)
+	n.echoed(gone, other, "3")
 }
 
 // A claim that is begun goes with what is read next, and not by itself.

@@ -158,3 +158,64 @@ func TestManySessionsFromTheLog(t *testing.T) {
 		t.Errorf("the last member has %d sessions, want 1", len(list))
 	}
 }
+
+const claimerOf = "ROLLCALL_TEST_CLAIMER"
+
+// TestClaimer is the process that TestKilledClaimer kills.
+func TestClaimer(t *testing.T) {
+	if os.Getenv(claimerOf) == "" {
+		t.Skip("runs only as a child of TestKilledClaimer") // by its nature
+	}
+	s := open(t, ".", Options{})
+	var all sync.WaitGroup
+	for side := range 4 {
+		all.Go(func() {
+			for i := 0; ; i++ {
+				nonce := fmt.Sprint(side, "/", i)
+				if fresh, err := s.nonces.Claim(t.Context(), "a1", nonce, time.Now()); err != nil || !fresh {
+					t.Errorf("claim: %v, %v", fresh, err)
+					return
+				}
+				fmt.Fprintf(os.Stdout, "claimed %s\n", nonce)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// A process that is killed while it claims, several windows on, has left each
+// claim that it answered in the kernel's pages: a copy of the files has them too.
+func TestKilledClaimer(t *testing.T) {
+	dir := t.TempDir()
+	claimer := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestClaimer$")
+	claimer.Dir, claimer.Env = dir, append(os.Environ(), claimerOf+"="+t.Name())
+	output, err := claimer.StdoutPipe()
+	must(t, err)
+	must(t, claimer.Start())
+	var claimed []string
+	lines := bufio.NewScanner(output)
+	for lines.Scan() {
+		if nonce, ok := strings.CutPrefix(lines.Text(), "claimed "); ok {
+			claimed = append(claimed, nonce)
+		}
+		if len(claimed) == 10_000 {
+			must(t, claimer.Process.Kill()) // what is in the pipe is read to its end
+		}
+	}
+	must(t, lines.Err())
+	if err := claimer.Wait(); err == nil || len(claimed) < 10_000 {
+		t.Fatalf("the claimer: %v, claimed %d", err, len(claimed))
+	}
+	if got := size(t, dir); got <= leastWindow {
+		t.Errorf("records up to %d only: no window was changed", got)
+	}
+	for _, dir := range []string{snapshot(t, dir), dir} {
+		s := open(t, dir, Options{})
+		for _, nonce := range claimed {
+			if claim(t, s, nonce, time.Now()) {
+				t.Errorf("claimed twice: %s", nonce)
+			}
+		}
+		must(t, s.Close())
+	}
+}

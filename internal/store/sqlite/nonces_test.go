@@ -98,14 +98,14 @@ func TestNoncesAfterTheMachineDied(t *testing.T) {
 	must(t, s.Close())
 }
 
-// size returns how many bytes the newest segment has.
+// size returns where the records of the newest segment end.
 func size(t *testing.T, dir string) int64 {
 	t.Helper()
 	paths, err := segments(dir)
 	must(t, err)
-	info, err := os.Stat(paths[len(paths)-1])
+	s, err := readSegment(paths[len(paths)-1], func(record) {})
 	must(t, err)
-	return info.Size()
+	return s.end
 }
 
 func truncateUnsynced(t *testing.T, dir string, synced int64) {
@@ -240,17 +240,10 @@ func TestJournalThatCannotBeWritten(t *testing.T) {
 	defer func() { must(t, s.Close()) }()
 	j := s.nonces.journal
 	claim(t, s, "before", c.Now())
-	readOnly, err := os.Open(j.file.Name())
+	readOnly, err := os.Open(j.tape.file.Name())
 	must(t, err)
 	defer readOnly.Close()
-	swap := func(f *os.File) *os.File {
-		j.mu.Lock()
-		defer j.mu.Unlock()
-		was := j.file
-		j.file = f
-		return was
-	}
-	whole := swap(readOnly)
+	whole := swap(j, &tape{file: readOnly, offset: j.tape.offset})
 	for i, ahead := range []time.Duration{0, time.Minute} {
 		_, err := s.nonces.Claim(t.Context(), "a1", fmt.Sprint("refused", i), c.Now().Add(ahead))
 		if !errors.Is(err, rollcall.ErrUnavailable) {
@@ -263,7 +256,7 @@ func TestJournalThatCannotBeWritten(t *testing.T) {
 	if err := j.sync(); err == nil {
 		t.Error("a sync that could not write its mark was good")
 	}
-	swap(whole)
+	swap(j, whole)
 	must(t, j.sync())
 	for i, ahead := range []time.Duration{0, time.Minute} {
 		if !claim(t, s, fmt.Sprint("after", i), c.Now().Add(ahead)) {
@@ -275,6 +268,14 @@ func TestJournalThatCannotBeWritten(t *testing.T) {
 	}
 }
 
+// swap has the journal write somewhere else.
+func swap(j *journal, to *tape) (was *tape) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	was, j.tape = j.tape, to
+	return was
+}
+
 // A disk that is full refuses claims and harms nothing: when there is room
 // again, it goes on, and what was refused stays refused.
 func TestFullDiskOfNonces(t *testing.T) {
@@ -283,20 +284,14 @@ func TestFullDiskOfNonces(t *testing.T) {
 	j, now := s.nonces.journal, time.Now()
 	full, err := os.OpenFile("/dev/full", os.O_RDWR, 0)
 	must(t, err)
-	swap := func(f *os.File) (was *os.File) {
-		j.mu.Lock()
-		defer j.mu.Unlock()
-		was, j.file = j.file, f
-		return was
-	}
-	was := swap(full)
+	was := swap(j, &tape{file: full, offset: j.tape.offset})
 	if fresh, err := s.nonces.Claim(t.Context(), "a1", "refused", now); fresh || !errors.Is(err, rollcall.ErrUnavailable) {
 		t.Errorf("a claim on a full disk: %v, %v", fresh, err)
 	}
 	if err := s.nonces.Ping(t.Context()); !errors.Is(err, rollcall.ErrUnavailable) {
 		t.Errorf("a ping of a full disk: %v", err)
 	}
-	must(t, errors.Join(swap(was).Close(), s.nonces.Ping(t.Context())))
+	must(t, errors.Join(swap(j, was).file.Close(), s.nonces.Ping(t.Context())))
 	if claim(t, s, "refused", now) {
 		t.Error("a claim that was refused has become fresh")
 	}
@@ -310,11 +305,11 @@ func TestFullDiskOfNonces(t *testing.T) {
 func TestFsyncFails(t *testing.T) {
 	dir, c := t.TempDir(), &clock{now: time.UnixMilli(1_770_000_000_000)}
 	var broken atomic.Bool
-	o := Options{Now: c.Now, bootID: "boot 1", fsync: func(f *os.File) error {
+	o := Options{Now: c.Now, bootID: "boot 1", fsync: func(sync func() error) error {
 		if broken.Load() {
 			return errors.New("no such luck")
 		}
-		return f.Sync()
+		return sync()
 	}}
 	s, start := open(t, dir, o), c.Now()
 	if !claim(t, s, "first", start) {
@@ -384,12 +379,12 @@ func TestOrdinaryClaimsDoNotWait(t *testing.T) {
 	var slow atomic.Bool
 	entered, release := make(chan bool), make(chan bool)
 	dir := t.TempDir()
-	s := open(t, dir, Options{Now: c.Now, fsync: func(f *os.File) error {
+	s := open(t, dir, Options{Now: c.Now, fsync: func(sync func() error) error {
 		if slow.Load() {
 			entered <- true
 			<-release
 		}
-		return f.Sync()
+		return sync()
 	}})
 	start := c.Now()
 	claim(t, s, "first", start) // moves the mark

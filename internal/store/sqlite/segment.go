@@ -45,11 +45,17 @@ type record struct {
 	at  int64 // Unix ms
 }
 
-func (r record) bytes() []byte {
-	b := make([]byte, 0, recordSize)
-	b = append(b, r.key[:]...)
+// encode writes the record to b, which has its size.
+func (r record) encode(b []byte) {
+	b = append(b[:0], r.key[:]...)
 	b = binary.BigEndian.AppendUint64(b, uint64(r.at))
-	return summed(b)
+	summed(b)
+}
+
+func (r record) bytes() []byte {
+	b := make([]byte, recordSize)
+	r.encode(b)
+	return b
 }
 
 func parseRecord(b []byte) (r record, ok bool) {
@@ -118,6 +124,7 @@ func segments(dir string) ([]string, error) {
 // found is what the segments of earlier runs say.
 type found struct {
 	paths []string // oldest first
+	ends  []int64  // of the records in each
 	next  int      // number for a new segment
 	// lost is the latest timestamp, in Unix ms, whose claim may be missing.
 	lost int64
@@ -140,6 +147,7 @@ func readJournal(dir, bootID string, claimed func(record)) (f found, err error) 
 		if s.boot != boot {
 			f.lost, boot, lost = max(f.lost, lost), s.boot, 0
 		}
+		f.ends = append(f.ends, s.end)
 		lost = max(lost, s.mark)
 		if s.closed || s.boot == bootID && bootID != "" {
 			lost = 0 // all that was written is there
@@ -160,7 +168,8 @@ func (f *found) moved(dir string, at time.Time) error {
 	if err != nil {
 		return fmt.Errorf("nonce journal: %w", err)
 	}
-	f.paths, f.next, f.lost = append(f.paths, file.Name()), f.next+1, max(f.lost, at.UnixMilli())
+	f.paths, f.ends = append(f.paths, file.Name()), append(f.ends, headerSize+recordSize)
+	f.next, f.lost = f.next+1, max(f.lost, at.UnixMilli())
 	return file.Close()
 }
 
@@ -169,6 +178,7 @@ type segment struct {
 	boot   string
 	mark   int64 // Unix ms
 	closed bool
+	end    int64 // of the records, in bytes
 }
 
 func readSegment(path string, claimed func(record)) (segment, error) {
@@ -184,7 +194,9 @@ func readSegment(path string, claimed func(record)) (segment, error) {
 }
 
 // parseSegment reads up to the first record that is not whole, which is where
-// the last run ended.
+// the last run ended: in the file's room for more, which is zeros, or where the
+// machine died before a page was on the disk. What follows such a hole was not
+// synced either, and its claims were before the mark or not answered.
 func parseSegment(from io.Reader, claimed func(record)) (s segment, err error) {
 	head := make([]byte, headerSize)
 	if _, err := io.ReadFull(from, head); err != nil || len(bytes.Trim(head, "\x00")) == 0 {
@@ -194,6 +206,7 @@ func parseSegment(from io.Reader, claimed func(record)) (s segment, err error) {
 	if s.boot, ok = parseHeader(head); !ok {
 		return s, errors.New("damaged, or no nonce journal")
 	}
+	s.end = headerSize
 	for text := make([]byte, recordSize); ; {
 		if _, err := io.ReadFull(from, text); err != nil {
 			return s, unlessEnd(err)
@@ -203,6 +216,7 @@ func parseSegment(from io.Reader, claimed func(record)) (s segment, err error) {
 			return s, nil
 		}
 		s.note(r, claimed)
+		s.end += recordSize
 	}
 }
 
@@ -224,11 +238,14 @@ func unlessEnd(err error) error {
 	return err
 }
 
-// syncAll makes the segments of earlier runs durable. A run that was killed may
-// have left them in the kernel only, and the sign that this run was closed says
-// that all of this boot is on the disk.
-func syncAll(paths []string) error {
-	for _, path := range paths {
+// cut makes the segments of earlier runs durable, without the room that is left
+// in them. A run that was killed may have left them in the kernel only, and the
+// sign that this run was closed says that all of this boot is on the disk.
+func (f found) cut() error {
+	for i, path := range f.paths {
+		if err := os.Truncate(path, f.ends[i]); err != nil {
+			return err
+		}
 		if err := syncPath(path); err != nil {
 			return err
 		}

@@ -69,9 +69,11 @@ type Options struct {
 	// OnCommit, if set, is told of each group commit of sessions.
 	OnCommit func(took time.Duration, changes int)
 
-	// bootID stands in for the kernel's in tests, and fsync for the journal's.
-	bootID string
-	fsync  func(*os.File) error
+	// bootID stands in for the kernel's in tests; fsync comes between the journal
+	// and each of its syncs, and reserve makes its room.
+	bootID  string
+	fsync   func(sync func() error) error
+	reserve reserver
 }
 
 // complete puts in the defaults. An unknown Sync is no default: who has misspelt
@@ -87,7 +89,10 @@ func (o *Options) complete() error {
 	o.MaxClockSkew = cmp.Or(o.MaxClockSkew, 5*time.Minute)
 	o.Log = cmp.Or(o.Log, slog.Default())
 	if o.fsync == nil {
-		o.fsync = (*os.File).Sync
+		o.fsync = func(sync func() error) error { return sync() }
+	}
+	if o.reserve == nil {
+		o.reserve = reserve
 	}
 	if o.bootID == "" {
 		o.bootID = kernelBootID()

@@ -13,18 +13,20 @@ import (
 // One that changes the arena is alone with it. Records can be read meanwhile, by
 // who knows that they stay.
 type arena struct {
-	chunks atomic.Pointer[[]*chunk]
+	space  *space
+	words  atomic.Pointer[[][]int64] // of each chunk; nil where one was given back
+	chunks []chunk
 	vacant []uint32       // numbers of chunks that were given back
 	last   uint32         // the chunk that has room behind its records
 	free   map[int]uint32 // the first free record by size
 }
 
-// A chunk is a part of an arena.
+// A chunk is what is known of a part of an arena. It stands apart from the words,
+// so that one who reads a record passes by it, and the sweep by the words.
 type chunk struct {
-	words []int64
-	used  int   // words
-	held  int   // records
-	due   int64 // no record held expires earlier, in Unix ns
+	used int32 // words
+	held int32 // records
+	due  int64 // no record held expires earlier, in Unix ns
 }
 
 const (
@@ -40,76 +42,81 @@ const (
 	noRecord  = math.MaxUint32
 )
 
-// all returns the chunks; nil is in the place of one that was given back.
-func (a *arena) all() []*chunk {
-	if chunks := a.chunks.Load(); chunks != nil {
-		return *chunks
-	}
-	return nil
-}
-
 // at returns the record at an offset.
 func (a *arena) at(offset uint32) record {
-	words := (*a.chunks.Load())[offset>>chunkBits].words[offset%chunkWords:]
+	words := (*a.words.Load())[offset>>chunkBits][offset%chunkWords:]
 	return words[:record(words).size()]
 }
 
 // add copies a record's words into the arena and returns its offset. It is of a
 // session that does not expire before due.
 func (a *arena) add(r record, due int64) uint32 {
-	offset := a.place(len(r))
-	c := a.all()[offset>>chunkBits]
-	copy(c.words[offset%chunkWords:], r)
+	offset := a.room(len(r))
+	copy((*a.words.Load())[offset>>chunkBits][offset%chunkWords:], r)
+	c := &a.chunks[offset>>chunkBits]
 	c.held++
 	c.due = min(c.due, due)
 	return offset
 }
 
-// place finds room for a record.
-func (a *arena) place(size int) (offset uint32) {
+// room finds room for a record.
+func (a *arena) room(size int) (offset uint32) {
 	if offset, ok := a.free[size]; ok {
 		a.unlink(offset, size)
 		return offset
 	}
-	chunks := a.all()
-	if len(chunks) == 0 || chunks[a.last].used+size > len(chunks[a.last].words) {
+	if len(a.chunks) == 0 || int(a.chunks[a.last].used)+size > len((*a.words.Load())[a.last]) {
 		a.open(size)
 	}
-	c := a.all()[a.last]
+	c := &a.chunks[a.last]
 	offset = a.last<<chunkBits | uint32(c.used)
-	c.used += size
+	c.used += int32(size)
 	return offset
 }
 
 // open begins a chunk.
 func (a *arena) open(size int) {
-	chunks := a.all()
-	if len(chunks) > 0 && chunks[a.last].held == 0 {
+	if len(a.chunks) > 0 && a.chunks[a.last].held == 0 {
 		a.giveBack(a.last)
 	}
-	c := &chunk{words: make([]int64, max(size, min(chunkWords, firstChunk<<min(len(chunks), chunkBits)))), due: math.MaxInt64}
+	words := a.newWords(size)
 	if last := len(a.vacant) - 1; last >= 0 {
 		a.last, a.vacant = a.vacant[last], a.vacant[:last]
-		chunks[a.last] = c
+		(*a.words.Load())[a.last], a.chunks[a.last] = words, chunk{due: math.MaxInt64}
 		return
 	}
-	if len(chunks) == 1<<(arenaBits-chunkBits) {
+	if len(a.chunks) == 1<<(arenaBits-chunkBits) {
 		panic("live: 256 MiB of sessions of the same few members")
 	}
-	a.last = uint32(len(chunks))
-	chunks = append(chunks, c) // behind the end of the old slice nobody reads
-	a.chunks.Store(&chunks)
+	a.last = uint32(len(a.chunks))
+	a.chunks = append(a.chunks, chunk{due: math.MaxInt64})
+	var all [][]int64
+	if old := a.words.Load(); old != nil {
+		all = *old
+	}
+	all = append(all, words) // behind the end of the old slice nobody reads
+	a.words.Store(&all)
+}
+
+// newWords returns memory for a chunk with room for size words at least. Small
+// ones, and those of one large record, are of the heap.
+func (a *arena) newWords(size int) []int64 {
+	n := max(size, firstChunk<<min(len(a.chunks), chunkBits))
+	if n < chunkWords || size > chunkWords {
+		return make([]int64, max(size, min(n, chunkWords)))
+	}
+	return a.space.take(1)
 }
 
 // remove frees a record, which nobody reads any more.
 func (a *arena) remove(offset uint32) {
 	number := offset >> chunkBits
-	c := a.all()[number]
+	c := &a.chunks[number]
 	a.link(offset, a.at(offset))
 	if c.held--; c.held > 0 {
 		return
 	}
-	c.each(func(at int, r record) { a.unlink(number<<chunkBits|uint32(at), len(r)) })
+	a.each(number, func(at int, r record) { a.unlink(number<<chunkBits|uint32(at), len(r)) })
 	if number == a.last {
 		c.used, c.due = 0, math.MaxInt64
 		return
@@ -119,7 +126,9 @@ func (a *arena) remove(offset uint32) {
 
 // giveBack drops a chunk that has no record any more.
 func (a *arena) giveBack(number uint32) {
-	a.all()[number] = nil
+	words := *a.words.Load()
+	a.space.drop(words[number])
+	words[number], a.chunks[number] = nil, chunk{due: math.MaxInt64}
 	a.vacant = append(a.vacant, number)
 }
 
@@ -161,9 +170,10 @@ func (a *arena) unlink(offset uint32, size int) {
 }
 
 // each calls do with the records of a chunk and their places, free ones too.
-func (c *chunk) each(do func(at int, r record)) {
-	for at := 0; at < c.used; {
-		r := record(c.words[at:])
+func (a *arena) each(number uint32, do func(at int, r record)) {
+	words := (*a.words.Load())[number]
+	for at := 0; at < int(a.chunks[number].used); {
+		r := record(words[at:])
 		r = r[:r.size()]
 		do(at, r)
 		at += len(r)
@@ -173,14 +183,12 @@ func (c *chunk) each(do func(at int, r record)) {
 // sessions calls do with the records that are held, by offset, from a chunk on,
 // until it returns false.
 func (a *arena) sessions(from uint32, do func(offset uint32, r record) bool) {
-	for number, c := range a.all() {
-		if c == nil || number < int(from) {
-			continue
-		}
-		for at := 0; at < c.used; {
-			r := record(c.words[at:])
+	for number := from; int(number) < len(a.chunks); number++ {
+		words := (*a.words.Load())[number]
+		for at := 0; at < int(a.chunks[number].used); {
+			r := record(words[at:])
 			r = r[:r.size()]
-			if r.held() && !do(uint32(number)<<chunkBits|uint32(at), r) {
+			if r.held() && !do(number<<chunkBits|uint32(at), r) {
 				return
 			}
 			at += len(r)

@@ -27,20 +27,20 @@ func (x *Index) Expired(now time.Time, limit int) []rollcall.Session {
 func (m *memberShard) expired(now int64, limit int, found []rollcall.Session) []rollcall.Session {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, c := range m.arena.all() {
+	for number := range m.arena.chunks {
 		if len(found) == limit {
 			break
 		}
-		if c != nil && c.due <= now {
-			found = m.expiredOf(c, now, limit, found)
+		if m.arena.chunks[number].due <= now {
+			found = m.expiredOf(uint32(number), now, limit, found)
 		}
 	}
 	return found
 }
 
-func (m *memberShard) expiredOf(c *chunk, now int64, limit int, found []rollcall.Session) []rollcall.Session {
+func (m *memberShard) expiredOf(number uint32, now int64, limit int, found []rollcall.Session) []rollcall.Session {
 	due := int64(math.MaxInt64)
-	c.each(func(_ int, r record) {
+	m.arena.each(number, func(_ int, r record) {
 		if !r.held() || len(found) == limit {
 			return
 		}
@@ -57,7 +57,7 @@ func (m *memberShard) expiredOf(c *chunk, now int64, limit int, found []rollcall
 		found = append(found, s)
 	})
 	if len(found) < limit {
-		c.due = due
+		m.arena.chunks[number].due = due
 	}
 	return found
 }

@@ -55,8 +55,10 @@ func NewIndex() *Index { return newIndex(indexShards) }
 // newIndex returns an Index of so many shards, a power of 2.
 func newIndex(shards int) *Index {
 	x := &Index{names: names{most: manyTexts}, members: make([]memberShard, shards), ids: make([]idShard, shards)}
+	memory := &space{}
 	for i := range shards {
 		x.members[i].names, x.members[i].number = &x.names, uint32(i)
+		x.members[i].arena.space, x.ids[i].slots.space = memory, memory
 	}
 	return x
 }

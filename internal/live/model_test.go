@@ -276,12 +276,9 @@ func (w *world) checkArenas() {
 	for i := range w.index.members {
 		a := &w.index.members[i].arena
 		free := make(map[int]int)
-		for number, c := range a.all() {
-			if c == nil {
-				continue
-			}
+		for number, c := range a.chunks {
 			used, held := 0, 0
-			c.each(func(at int, r record) {
+			a.each(uint32(number), func(at int, r record) {
 				if used += len(r); r.held() {
 					held++
 					if r.expires() < c.due && r.expires() > 0 {
@@ -291,7 +288,7 @@ func (w *world) checkArenas() {
 					free[len(r)]++
 				}
 			})
-			if used != c.used || held != c.held {
+			if used != int(c.used) || held != int(c.held) {
 				w.Fatalf("chunk %d: %d words of %d, %d records of %d", number, used, c.used, held, c.held)
 			}
 		}
@@ -325,8 +322,8 @@ func (w *world) checkEmpty() {
 		if len(m.agents) > 0 || ids.slots.n > 0 {
 			w.Fatalf("shard %d: %d agents and %d IDs are left", i, len(m.agents), ids.slots.n)
 		}
-		for number, c := range m.arena.all() {
-			if c != nil && (c.held > 0 || c.used > 0 || uint32(number) != m.arena.last) {
+		for number, c := range m.arena.chunks {
+			if kept := (*m.arena.words.Load())[number] != nil; kept && (c.held > 0 || c.used > 0 || uint32(number) != m.arena.last) {
 				w.Fatalf("shard %d: chunk %d is left with %d records", i, number, c.held)
 			}
 		}

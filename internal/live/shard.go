@@ -32,7 +32,7 @@ type idShard struct {
 type place struct {
 	ref    ref
 	record record
-	at     int
+	at     spot
 }
 
 // find returns the place of a session.
@@ -49,17 +49,17 @@ func (s *idShard) find(x *Index, id sessionID, hash uint64) (p place, ok bool) {
 }
 
 // find returns the newest session of a member and its place in the slots.
-func (m *memberShard) find(of *slots, hash uint64, username string) (offset uint32, at int, ok bool) {
+func (m *memberShard) find(of *slots, hash uint64, username string) (offset uint32, at spot, ok bool) {
 	if of == nil {
-		return 0, 0, false
+		return 0, at, false
 	}
-	for at := of.search(hash); ; {
-		offset, ok := of.find(&at)
+	for found := of.search(hash); ; {
+		offset, ok := of.find(&found)
 		if !ok {
-			return 0, 0, false
+			return 0, at, false
 		}
 		if m.arena.at(offset).isOf(username) {
-			return offset, at.at, true
+			return offset, found.at, true
 		}
 	}
 }
@@ -72,14 +72,14 @@ func (m *memberShard) add(r record, hash uint64, s *rollcall.Session) (offset ui
 	}
 	of := m.agents[s.AgentID]
 	if of == nil {
-		of = &slots{}
+		of = &slots{space: m.arena.space}
 		if m.agents == nil {
 			m.agents = make(map[string]*slots)
 		}
 		m.agents[strings.Clone(s.AgentID)] = of
 	}
 	if newest, at, ok := m.find(of, hash, s.Username); ok {
-		of.refs[at] = m.insert(newest, offset)
+		of.set(at, m.insert(newest, offset))
 	} else {
 		of.add(hash, offset, m.hashAt(s.AgentID))
 	}
@@ -145,7 +145,7 @@ func (m *memberShard) unlink(agentID, username string, offset uint32, r record) 
 		return
 	}
 	if older := r.older(); older != noRecord {
-		of.refs[at] = older
+		of.set(at, older)
 		return
 	}
 	of.cut(at, m.hashAt(agentID))
@@ -213,14 +213,13 @@ func (m *memberShard) appendOnline(names []string, agentID string, nanos int64) 
 	u := unpacker{names: m.names}
 	u.own.Grow(of.n * usernameRoom)
 	var room [bodyRoom]byte
-	for at, tag := range of.tags {
-		if tag == 0 || !m.anyActive(of.refs[at], nanos) {
-			continue
+	of.each(func(newest uint32) {
+		if m.anyActive(newest, nanos) {
+			r := m.arena.at(newest)
+			b := r.body(room[:0])
+			names = append(names, u.text(b.member(r.id())))
 		}
-		r := m.arena.at(of.refs[at])
-		b := r.body(room[:0])
-		names = append(names, u.text(b.member(r.id())))
-	}
+	})
 	return names
 }
 

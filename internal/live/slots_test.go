@@ -41,7 +41,7 @@ func TestSlotsKeepNumbers(t *testing.T) {
 	})
 }
 
-func placeOf(table *slots, hash uint64, want uint32) (at int, ok bool) {
+func placeOf(table *slots, hash uint64, want uint32) (at spot, ok bool) {
 	for s := table.search(hash); ; {
 		n, ok := table.find(&s)
 		if !ok || n == want {
@@ -52,13 +52,15 @@ func placeOf(table *slots, hash uint64, want uint32) (at int, ok bool) {
 
 func checkSlots(t *rapid.T, table *slots, want map[uint32]uint64) {
 	used := 0
-	for _, tag := range table.tags {
-		if tag != 0 {
-			used++
+	for _, l := range table.lines {
+		for _, tag := range l.tags {
+			if tag != 0 {
+				used++
+			}
 		}
 	}
-	if used != len(want) || table.n != len(want) || used == len(table.tags) && used > 0 {
-		t.Fatalf("%d of %d slots are used, n is %d, want %d", used, len(table.tags), table.n, len(want))
+	if used != len(want) || table.n != len(want) || used == len(table.lines)*perLine && used > 0 {
+		t.Fatalf("%d of %d places are used, n is %d, want %d", used, len(table.lines)*perLine, table.n, len(want))
 	}
 	for n, hash := range want {
 		if _, ok := placeOf(table, hash, n); !ok {

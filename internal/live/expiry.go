@@ -2,6 +2,7 @@ package live
 
 import (
 	"math"
+	"runtime"
 	"time"
 
 	"github.com/rollcall-server/rollcall"
@@ -20,6 +21,9 @@ func (x *Index) Expired(now time.Time, limit int) []rollcall.Session {
 		if len(expired) < limit {
 			expired = x.members[i].expired(now.UnixNano(), limit, expired)
 		}
+		// Heartbeats leave many chunks due at the same time. Whoever waits for this
+		// processor waits for one shard, and not for all.
+		runtime.Gosched()
 	}
 	return expired
 }

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
+	"golang.org/x/term"
 
 	"github.com/rollcall-server/rollcall"
 	"github.com/rollcall-server/rollcall/internal/admin"
@@ -173,11 +173,7 @@ func readLine(ctx context.Context, r io.Reader) (string, error) {
 // isTerminal reports whether a person is at the other end of a stream.
 func isTerminal(stream any) bool {
 	f, ok := stream.(*os.File)
-	if !ok {
-		return false
-	}
-	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
-	return err == nil
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 const followEvery = 300 * time.Millisecond

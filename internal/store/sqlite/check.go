@@ -12,8 +12,8 @@ import (
 // maxFaults bounds how many faults of a kind are told.
 const maxFaults = 100
 
-// Check has SQLite look at its files, looks at the request records itself, and
-// returns what is wrong, at most some hundred lines. It changes nothing.
+// Check has SQLite look at its files, looks at the log and at the request records
+// itself, and returns what is wrong, at most some hundred lines. It changes nothing.
 func (s *Store) Check(ctx context.Context) (faults []string, err error) {
 	for name, db := range map[string]*database{"rollcall.db": s.main, "history.db": s.past} {
 		err := query(ctx, db.read, "check "+filepath.Base(name), func(rows *sql.Rows) error {
@@ -28,8 +28,24 @@ func (s *Store) Check(ctx context.Context) (faults []string, err error) {
 			return faults, err
 		}
 	}
-	damaged, err := s.history.check(ctx)
-	return append(faults, damaged...), err
+	for _, check := range []func(context.Context) ([]string, error){s.sessions.check, s.history.check} {
+		damaged, err := check(ctx)
+		if faults = append(faults, damaged...); err != nil {
+			return faults, err
+		}
+	}
+	return faults, nil
+}
+
+// check reads all sheets of the log.
+func (s *sessions) check(ctx context.Context) (faults []string, err error) {
+	err = docs(ctx, s.db, "check the log", func(id int64, sheet []byte) error {
+		if _, err := readSheet(sheet, func(*entry) error { return nil }); err != nil && len(faults) < maxFaults {
+			faults = append(faults, fmt.Sprintf("rollcall.db: row %d of log: %v", id, err))
+		}
+		return nil
+	}, sheetsText)
+	return faults, err
 }
 
 // check reads all batches of request records.

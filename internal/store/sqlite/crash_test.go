@@ -3,7 +3,7 @@ package sqlite
 import (
 	"bufio"
 	"context"
-	"encoding/json"
+	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -24,7 +24,7 @@ func TestVictim(t *testing.T) {
 	if os.Getenv(victimOf) == "" {
 		t.Skip("runs only as a child of TestKilledProcess") // by its nature
 	}
-	s := open(t, ".", Options{Sync: SyncNormal})
+	s := open(t, ".", Options{Sync: SyncNormal, foldLeast: 10_000})
 	boot(t, s)
 	var all sync.WaitGroup
 	for range 8 {
@@ -79,7 +79,7 @@ func TestKilledProcess(t *testing.T) {
 		if word, what, ok := strings.Cut(lines.Text(), " "); ok {
 			said[word] = append(said[word], what)
 		}
-		if n == 2000 {
+		if n == 6000 {
 			must(t, victim.Process.Kill()) // what is in the pipe is read to its end
 		}
 	}
@@ -111,20 +111,22 @@ func TestKilledProcess(t *testing.T) {
 	}
 }
 
-// fill stores n sessions, of as many members, by one statement whose rows stay in
-// the write-ahead log.
+// fill stores n sessions, of as many members, in one transaction whose pages stay in
+// SQLite's write-ahead log.
 func fill(t testing.TB, s *Store, n int) {
 	t.Helper()
-	like := session("NAME")
-	doc, err := json.Marshal(like)
+	_, err := s.main.write.Exec(`PRAGMA wal_autocheckpoint = 0`)
 	must(t, err)
-	_, err = s.main.write.Exec(`PRAGMA wal_autocheckpoint = 0`)
-	must(t, err)
-	_, err = s.main.write.Exec(`
-		WITH RECURSIVE live (i, name) AS (
-			SELECT 0, 'player00000' UNION ALL SELECT i + 1, printf('player%05d', i + 1) FROM live WHERE i < $1 - 1)
-		INSERT INTO sessions SELECT name, replace(replace($2, 'NAME', name), $3, name) FROM live`, n, string(doc), like.ID)
-	must(t, err)
+	must(t, s.main.change(context.Background(), func(tx *sql.Tx) error {
+		m := &mover{ctx: context.Background(), tx: tx, sheet: newSheet(), last: s.sessions.writer.fold.size.last}
+		for i := range n {
+			live := session(fmt.Sprintf("player%05d", i))
+			if err := errors.Join(m.sheet.session(&live), m.flushFull()); err != nil {
+				return err
+			}
+		}
+		return m.flush()
+	}))
 }
 
 // snapshot copies what a store that is open has in its files, which is what the

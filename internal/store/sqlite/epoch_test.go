@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/rollcall-server/rollcall"
+	"github.com/rollcall-server/rollcall/internal/live"
 	"github.com/rollcall-server/rollcall/internal/roll"
 )
 
@@ -92,11 +93,16 @@ func TestSeqsAreGivenOnce(t *testing.T) {
 	}
 }
 
-// seqsOf returns what is in the tables, in order of the outbox and then the
-// receipts.
+// seqsOf returns what is in the outbox, as the log has it, and then of the receipts.
 func seqsOf(t *testing.T, s *Store) (seqs []int64) {
 	t.Helper()
-	rows, err := s.main.read.QueryContext(t.Context(), `SELECT seq FROM outbox UNION ALL SELECT seq FROM receipts`)
+	book := live.NewBook(roll.Epoch{})
+	_, _, err := replayed(t.Context(), s.main, book, time.Now())
+	must(t, err)
+	for _, c := range book.Changes(nil, 1000) {
+		seqs = append(seqs, c.Seq)
+	}
+	rows, err := s.main.read.QueryContext(t.Context(), `SELECT seq FROM receipts`)
 	must(t, err)
 	defer rows.Close()
 	for rows.Next() {

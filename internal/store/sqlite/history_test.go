@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
@@ -16,7 +15,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
-	"github.com/pressly/goose/v3"
 
 	"github.com/rollcall-server/rollcall"
 )
@@ -25,14 +23,7 @@ import (
 func oldHistory(t *testing.T, dir string, records []rollcall.RequestRecord) {
 	t.Helper()
 	ctx := t.Context()
-	db, err := sql.Open("sqlite", dsn(filepath.Join(dir, "history.db"), "_pragma=journal_mode(WAL)"))
-	must(t, err)
-	files, err := fs.Sub(migrations, "migrations/history")
-	must(t, err)
-	provider, err := goose.NewProvider(goose.DialectSQLite3, db, files)
-	must(t, err)
-	_, err = provider.UpTo(ctx, 2)
-	must(t, err)
+	db := oldFile(t, filepath.Join(dir, "history.db"), "migrations/history", 2)
 	for i := range records {
 		doc, err := json.Marshal(&records[i])
 		must(t, err)

@@ -54,14 +54,6 @@ var knownTexts = [...]string{
 
 var knownNumbers = numbered(knownTexts[:])
 
-func numbered(texts []string) map[string]int {
-	of := make(map[string]int, len(texts))
-	for i, text := range texts {
-		of[text] = i
-	}
-	return of
-}
-
 // A caller is what is alike in most records: who called, and what came of it.
 type caller struct {
 	endpoint, agentID, remote string
@@ -70,8 +62,8 @@ type caller struct {
 
 // A packer makes one pack.
 type packer struct {
-	to      []byte
-	texts   map[string]int
+	packing
+
 	callers map[caller]int
 	last    caller
 	number  int // of last
@@ -81,7 +73,10 @@ type packer struct {
 
 // pack returns the pack of records, which are in the order of their keys.
 func pack(records []keyed) ([]byte, error) {
-	p := &packer{to: make([]byte, 0, 256+96*len(records)), texts: map[string]int{}, callers: map[caller]int{}}
+	p := &packer{
+		packing: packing{to: make([]byte, 0, 256+96*len(records)), known: knownNumbers, texts: map[string]int{}},
+		callers: map[caller]int{},
+	}
 	p.to = append(p.to, packFormat)
 	p.number = -1
 	p.add(uint64(len(records)))
@@ -99,13 +94,6 @@ func pack(records []keyed) ([]byte, error) {
 		}
 	}
 	return p.to, nil
-}
-
-func (p *packer) add(n uint64) { p.to = binary.AppendUvarint(p.to, n) }
-
-func (p *packer) addText(text string) {
-	p.add(uint64(len(text)))
-	p.to = append(p.to, text...)
 }
 
 func (p *packer) record(k key, r *rollcall.RequestRecord) error {
@@ -176,21 +164,6 @@ func (p *packer) caller(flags int, c caller) {
 		p.text(c.remote)
 		p.add(uint64(c.code))
 		p.add(uint64(c.status))
-	}
-}
-
-func (p *packer) text(text string) {
-	number, known := knownNumbers[text]
-	if !known {
-		number, known = p.texts[text]
-	}
-	if !known {
-		number = len(knownTexts) + len(p.texts)
-		p.texts[text] = number
-	}
-	p.add(uint64(number))
-	if !known {
-		p.addText(text)
 	}
 }
 

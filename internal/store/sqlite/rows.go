@@ -9,23 +9,18 @@ import (
 
 	"github.com/rollcall-server/rollcall"
 	"github.com/rollcall-server/rollcall/internal/live"
-	"github.com/rollcall-server/rollcall/internal/roll"
 )
 
 // A statement is one of those by which a Step is written.
 type statement int
 
 const (
-	dropSession statement = iota
-	addSession
-	putLaunch
-	dropLaunch
+	addSheet statement = iota
+	dropSheets
 	putBoot
 	addReceipt
 	setReceipt
 	putKick
-	addChange
-	dropChanges
 	keepSeq
 	statements // how many there are
 )
@@ -33,19 +28,15 @@ const (
 // What is added and is there already stays: an ID is given once, so it is the
 // same. Of kicks only a running one changes, into one that runs no more.
 var statementTexts = [statements]string{
-	dropSession: `DELETE FROM sessions WHERE id = $1`,
-	addSession:  `INSERT INTO sessions (id, doc) VALUES ($1, $2) ON CONFLICT DO NOTHING`,
-	putLaunch:   `INSERT INTO launches (key, doc) VALUES ($1, $2) ON CONFLICT DO UPDATE SET doc = excluded.doc`,
-	dropLaunch:  `DELETE FROM launches WHERE key = $1`,
-	putBoot:     `INSERT INTO boots (game_server, boot) VALUES ($1, $2) ON CONFLICT DO UPDATE SET boot = excluded.boot`,
+	addSheet:   `INSERT INTO log (id, entries) VALUES ($1, $2)`,
+	dropSheets: `DELETE FROM log WHERE id <= $1`,
+	putBoot:    `INSERT INTO boots (game_server, boot) VALUES ($1, $2) ON CONFLICT DO UPDATE SET boot = excluded.boot`,
 	addReceipt: `INSERT INTO receipts (seq, kick, queued, delivered, acknowledged, ended, open, doc)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
 	setReceipt: `UPDATE receipts SET delivered = $1, acknowledged = $2, ended = $3, open = $4, doc = $5 WHERE seq = $6`,
 	putKick: `INSERT INTO kicks (id, at, running, doc) VALUES ($1, $2, $3, $4)
 		ON CONFLICT DO UPDATE SET running = 0, doc = excluded.doc WHERE kicks.running = 1 AND excluded.running = 0`,
-	addChange:   `INSERT INTO outbox (seq, doc) VALUES ($1, $2)`,
-	dropChanges: `DELETE FROM outbox WHERE seq <= $1`,
-	keepSeq:     `UPDATE meta SET seq = $1`,
+	keepSeq: `UPDATE meta SET seq = $1`,
 }
 
 // A row is one statement and what it is about.
@@ -70,20 +61,10 @@ func (r *rows) doc(value any) string {
 	return string(doc)
 }
 
-// rowsOf gives the Step's new changes and receipts their Seqs by next, and
-// returns the rows to write.
+// rowsOf returns the rows to write of a Step, beside what its sheet says, and gives
+// new receipts their Seqs by next.
 func rowsOf(s *live.Step, next func() int64) ([]row, error) {
 	r := &rows{}
-	r.changes(s.Changes, next)
-	for i := range s.Sessions {
-		r.add(addSession, s.Sessions[i].ID, r.doc(&s.Sessions[i]))
-	}
-	for i := range s.Launches {
-		r.add(putLaunch, s.Launches[i].Key, r.doc(&s.Launches[i]))
-	}
-	for _, key := range s.Forgotten {
-		r.add(dropLaunch, key)
-	}
 	r.receipts(s.Receipts, next)
 	for i := range s.Kicks {
 		k := &s.Kicks[i]
@@ -92,22 +73,7 @@ func rowsOf(s *live.Step, next func() int64) ([]row, error) {
 	for _, boot := range s.Boots {
 		r.add(putBoot, boot[0], boot[1])
 	}
-	if s.Through > 0 {
-		r.add(dropChanges, s.Through)
-		r.add(keepSeq, next())
-	}
 	return r.list, r.err
-}
-
-func (r *rows) changes(changes []roll.Change, next func() int64) {
-	for i := range changes {
-		c := &changes[i]
-		c.Seq = next()
-		r.add(addChange, c.Seq, r.doc(c))
-		if c.Reason != "" {
-			r.add(dropSession, c.ID)
-		}
-	}
 }
 
 func (r *rows) receipts(receipts []rollcall.Receipt, next func() int64) {

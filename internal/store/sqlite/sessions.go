@@ -35,12 +35,15 @@ func openSessions(ctx context.Context, db *database, dir string, o Options) (*se
 	if err != nil {
 		return nil, err
 	}
+	if err := moveTables(ctx, db); err != nil {
+		return nil, outage("move sessions into the log", err)
+	}
 	s.book = live.NewBook(epoch)
-	seq, err := load(ctx, db, s.book, o.Now())
+	seq, size, err := load(ctx, db, s.book, o.Now())
 	if err != nil {
 		return nil, err
 	}
-	s.writer, err = startWriter(ctx, db, s.book, seq, o)
+	s.writer, err = startWriter(ctx, db, s.book, seq, newFolding(size, o.foldLeast), o)
 	return s, err
 }
 

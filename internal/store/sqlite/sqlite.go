@@ -74,6 +74,8 @@ type Options struct {
 	bootID  string
 	fsync   func(sync func() error) error
 	reserve reserver
+	// foldLeast has smaller logs folded in tests; 0: foldLeast.
+	foldLeast int64
 }
 
 // complete puts in the defaults. An unknown Sync is no default: who has misspelt
@@ -88,6 +90,7 @@ func (o *Options) complete() error {
 	}
 	o.MaxClockSkew = cmp.Or(o.MaxClockSkew, 5*time.Minute)
 	o.Log = cmp.Or(o.Log, slog.Default())
+	o.foldLeast = cmp.Or(o.foldLeast, foldLeast)
 	if o.fsync == nil {
 		o.fsync = func(sync func() error) error { return sync() }
 	}

@@ -12,19 +12,25 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
 	"github.com/rollcall-server/rollcall"
+	"github.com/rollcall-server/rollcall/internal/live"
 	"github.com/rollcall-server/rollcall/internal/roll"
 	"github.com/rollcall-server/rollcall/internal/store/storetest"
 )
 
 func TestStores(t *testing.T) {
-	for _, sync := range []Sync{SyncFull, SyncNormal} {
-		t.Run(string(sync), func(t *testing.T) {
+	for name, o := range map[string]Options{
+		"full":    {Sync: SyncFull},
+		"normal":  {Sync: SyncNormal},
+		"folding": {Sync: SyncNormal, foldLeast: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
 			storetest.Run(t, func(t *testing.T, now func() time.Time) storetest.Backend {
-				dir := t.TempDir()
-				o := Options{MaxClockSkew: storetest.MaxClockSkew, Sync: sync, Now: now}
+				dir, o := t.TempDir(), o
+				o.MaxClockSkew, o.Now = storetest.MaxClockSkew, now
 				s := open(t, dir, o)
 				t.Cleanup(func() { must(t, s.Close()) })
 				return storetest.Backend{Stores: s.Stores(), Reopen: func(t *testing.T) roll.Stores {
@@ -137,8 +143,14 @@ func left() roll.Ending { return roll.Ending{At: time.Now(), Reason: rollcall.En
 // A disk that is full fails the changes, shows none of them, and harms nothing:
 // when there is room again, it goes on.
 func TestFullDisk(t *testing.T) {
+	for _, least := range []int64{1, foldLeast} {
+		t.Run(fmt.Sprint("fold at ", least), func(t *testing.T) { fullDisk(t, Options{foldLeast: least}) })
+	}
+}
+
+func fullDisk(t *testing.T, o Options) {
 	dir := t.TempDir()
-	s := open(t, dir, Options{})
+	s := open(t, dir, o)
 	defer func() { must(t, s.Close()) }()
 	ctx := t.Context()
 	boot(t, s)
@@ -193,6 +205,12 @@ func TestFullDisk(t *testing.T) {
 	must(t, err)
 	if len(ended) != 1 {
 		t.Errorf("ended %+v, want the first", ended)
+	}
+	again := live.NewBook(roll.Epoch{})
+	_, _, err = replayed(ctx, s.main, again, time.Now())
+	must(t, err)
+	if d := cmp.Diff(holdingOf(s.sessions.book, nil), holdingOf(again, nil), byValue); d != "" {
+		t.Errorf("the log (-held +replayed):\n%s", d)
 	}
 }
 

@@ -12,18 +12,17 @@ import (
 
 var errPack = errors.New("a batch of request records is damaged")
 
-// An unpacker reads one pack. What it reads behind the first fault is nothing.
+// An unpacker reads one pack.
 type unpacker struct {
-	from    []byte
-	damaged bool
-	texts   []string
+	unpacking
+
 	callers []caller
 	shapes  [][]rollcall.RequestCheck
 }
 
 // unpack returns the records of a pack, by key. It keeps nothing of from.
 func unpack(from []byte) ([]rollcall.RequestRecord, error) {
-	u := &unpacker{from: from}
+	u := unpackerOf(from)
 	keys, err := u.keys()
 	if err != nil {
 		return nil, err
@@ -44,7 +43,11 @@ func unpack(from []byte) ([]rollcall.RequestRecord, error) {
 }
 
 // unpackKeys returns the keys of a pack alone.
-func unpackKeys(from []byte) ([]key, error) { return (&unpacker{from: from}).keys() }
+func unpackKeys(from []byte) ([]key, error) { return unpackerOf(from).keys() }
+
+func unpackerOf(from []byte) *unpacker {
+	return &unpacker{unpacking: unpacking{from: from, known: knownTexts[:]}}
+}
 
 func (u *unpacker) keys() ([]key, error) {
 	format := u.bytes(1)
@@ -70,35 +73,6 @@ func (u *unpacker) keys() ([]key, error) {
 	}
 	return list, nil
 }
-
-func (u *unpacker) number() uint64 {
-	n, size := binary.Uvarint(u.from)
-	if size <= 0 {
-		u.damage()
-		return 0
-	}
-	u.from = u.from[size:]
-	return n
-}
-
-// signed reads what binary.AppendVarint wrote.
-func (u *unpacker) signed() int64 {
-	n := u.number()
-	return int64(n>>1) ^ -int64(n&1)
-}
-
-// bytes returns the next n bytes, or nil where there are less.
-func (u *unpacker) bytes(n uint64) []byte {
-	if n > uint64(len(u.from)) {
-		u.damage()
-		return nil
-	}
-	part := u.from[:n]
-	u.from = u.from[n:]
-	return part
-}
-
-func (u *unpacker) damage() { u.from, u.damaged = nil, true }
 
 func (u *unpacker) record(k key, r *rollcall.RequestRecord) error {
 	head := u.number()
@@ -143,24 +117,6 @@ func (u *unpacker) caller(number uint64) caller {
 	c := caller{u.text(), u.text(), u.text(), int(u.number()), int(u.number())}
 	u.callers = append(u.callers, c)
 	return c
-}
-
-func (u *unpacker) text() string {
-	number := u.number()
-	if number < uint64(len(knownTexts)) {
-		return knownTexts[number]
-	}
-	number -= uint64(len(knownTexts))
-	if number < uint64(len(u.texts)) {
-		return u.texts[number]
-	}
-	if number > uint64(len(u.texts)) {
-		u.damage()
-		return ""
-	}
-	text := string(u.bytes(u.number()))
-	u.texts = append(u.texts, text)
-	return text
 }
 
 func (u *unpacker) checks() []rollcall.RequestCheck {

@@ -24,7 +24,8 @@ const (
 // the disk, the next group gathers. Of each group:
 //
 //  1. each change is planned by the Book, which shows what is committed;
-//  2. the rows of all are put into one transaction, which is committed;
+//  2. what they say goes onto one sheet of the log, and what is looked for in tables
+//     into rows, all in one transaction, which is committed;
 //  3. the Book shows the changes, all of them;
 //  4. the callers are answered.
 //
@@ -37,7 +38,9 @@ const (
 type writer struct {
 	db       *database
 	book     *live.Book
-	seq      int64 // the last that was given
+	seq      int64  // the last that was given
+	sheet    *sheet // of the group
+	fold     *folding
 	log      *slog.Logger
 	now      func() time.Time
 	onCommit func(time.Duration, int)
@@ -60,17 +63,18 @@ type change struct {
 	shown func()
 	done  chan error
 
-	step live.Step
-	rows []row
-	err  error // of the plan
+	step    live.Step
+	entries int // on the sheet
+	rows    []row
+	err     error // of the plan
 }
 
 // writes reports whether there is anything to commit.
-func (c *change) writes() bool { return c.err == nil && (len(c.rows) > 0 || c.also != nil) }
+func (c *change) writes() bool { return c.err == nil && (c.entries+len(c.rows) > 0 || c.also != nil) }
 
-func startWriter(ctx context.Context, db *database, book *live.Book, seq int64, o Options) (*writer, error) {
+func startWriter(ctx context.Context, db *database, book *live.Book, seq int64, fold *folding, o Options) (*writer, error) {
 	w := &writer{
-		db: db, book: book, seq: seq, log: o.Log, now: o.Now, onCommit: o.OnCommit,
+		db: db, book: book, seq: seq, sheet: newSheet(), fold: fold, log: o.Log, now: o.Now, onCommit: o.OnCommit,
 		queue: make(chan *change, batchLimit), quit: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	for i, text := range statementTexts {
@@ -200,17 +204,31 @@ func (w *writer) disjoint() (group []*change) {
 // large wait on, before the others.
 func (w *writer) plan(group []*change) []*change {
 	total := 0
+	w.sheet.clear()
 	for i, c := range group {
 		if total > rowLimit {
 			w.waiting = append(group[i:len(group):len(group)], w.waiting...)
 			return group[:i]
 		}
 		if c.step, c.err = c.plan(); c.err == nil {
-			c.rows, c.err = rowsOf(&c.step, w.next)
+			c.err = w.note(c)
 		}
-		total += len(c.rows)
+		total += c.entries + len(c.rows)
 	}
 	return group
+}
+
+// note writes what a change says onto the sheet, and the rest into rows, and gives
+// both their Seqs.
+func (w *writer) note(c *change) (err error) {
+	for i := range c.step.Changes {
+		c.step.Changes[i].Seq = w.next()
+	}
+	if c.rows, err = rowsOf(&c.step, w.next); err != nil {
+		return err
+	}
+	c.entries, err = w.sheet.note(&c.step, w.book)
+	return err
 }
 
 func (w *writer) next() int64 {
@@ -258,15 +276,7 @@ func (w *writer) write(ctx context.Context, group []*change) (changes int, err e
 	if changes == 0 {
 		return 0, nil
 	}
-	return changes, w.db.change(ctx, func(tx *sql.Tx) error {
-		b := &batch{ctx: ctx, tx: tx, prepared: &w.prepared}
-		for _, c := range group {
-			if err := b.put(c); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	return changes, w.put(ctx, group)
 }
 
 func (b *batch) put(c *change) error {

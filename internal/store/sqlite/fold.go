@@ -1,0 +1,119 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"math"
+	"time"
+
+	"github.com/rollcall-server/rollcall/internal/live"
+	"github.com/rollcall-server/rollcall/internal/roll"
+)
+
+// A folding keeps the log from growing for ever. When it has twice the bytes that
+// the last pass has left, a pass begins, over all sheets that there are then. It goes
+// on with the commits: for each byte that they write, two of the oldest sheets go, in
+// the same transaction, and what of these is still so is said anew, as the Book has it
+// before the commit, in a sheet in front of the commit's own.
+//
+// So at any time the log that is there replays to the same: a sheet that goes is the
+// first, and what comes behind it says nothing that needs it. An end or marks of
+// what is not there do nothing, and what is there comes with all marks that it has.
+type folding struct {
+	size    logSize
+	least   int64 // bytes that are worth a pass
+	through int64 // the last sheet of the pass; 0: there is none
+	due     int64 // bytes at which one begins
+	credit  int64 // bytes that may go
+
+	// Of the step under way.
+	sheet *sheet
+	upTo  int64 // the last sheet that goes
+	gone  int64 // bytes that go
+}
+
+const (
+	// foldLeast is how many bytes of log are worth a pass, and foldStep how many are
+	// worth a step of it.
+	foldLeast = 8 << 20
+	foldStep  = 64 << 10
+)
+
+func newFolding(size logSize, least int64) *folding {
+	f := &folding{sheet: newSheet(), size: size, least: least}
+	f.settle(size.bytes / max(1, size.entries) * size.alive)
+	return f
+}
+
+// settle ends a pass that has left so many bytes.
+func (f *folding) settle(left int64) { f.through, f.due = 0, max(2*left, f.least) }
+
+// earn counts what a commit is to write, and reports whether a step is worth its
+// while.
+func (f *folding) earn(bytes int) bool {
+	if f.through == 0 && f.size.bytes >= f.due {
+		f.through, f.credit = f.size.last, 0
+	}
+	if f.through == 0 {
+		return false
+	}
+	f.credit = min(f.credit+2*int64(bytes), 4*foldStep)
+	return f.credit >= min(foldStep, f.least)
+}
+
+var errEnough = errors.New("enough")
+
+// read reads the oldest sheets, as many as may go, and writes what is still so on
+// its own.
+func (f *folding) read(ctx context.Context, on querier, book *live.Book) error {
+	f.sheet.clear()
+	f.upTo, f.gone = 0, 0
+	err := eachSheet(ctx, on, "fold the log", func(id int64, sheet []byte) error {
+		if id > f.through || f.gone >= f.credit {
+			return errEnough
+		}
+		f.upTo, f.gone = id, f.gone+int64(len(sheet))
+		_, err := readSheet(sheet, func(e *entry) error { return f.sheet.again(e, book) })
+		return err
+	})
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
+	return err
+}
+
+// again writes what an entry says where that is still so.
+func (s *sheet) again(e *entry, book *live.Book) error {
+	switch e.sort {
+	case entrySession:
+		if session, held := book.Get(e.session.ID, longAgo); held {
+			return s.session(&session)
+		}
+	case entryChange:
+		if some := book.Changes(roll.Position{e.change.Seq - 1}, 1); len(some) == 1 && some[0].Seq == e.change.Seq {
+			return s.change(&some[0])
+		}
+	case entryLaunch:
+		if l, err := book.Launch(e.launch.Key); err == nil {
+			return s.launch(&l)
+		}
+	}
+	return nil
+}
+
+// longAgo is when every session that is held was active, one too that has expired
+// and whose end is not written yet.
+var longAgo = time.Unix(0, math.MinInt64)
+
+// done notes what a commit has done.
+func (f *folding) done(l *logged) {
+	f.size.last = l.last
+	f.size.bytes += l.bytes
+	if !l.folded {
+		return
+	}
+	f.size.bytes -= f.gone
+	if f.credit -= f.gone; f.upTo >= f.through {
+		f.settle(f.size.bytes)
+	}
+}

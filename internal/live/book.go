@@ -124,10 +124,12 @@ type launches struct {
 }
 
 func (l *launches) put(launch *roll.Launch) {
-	if l.byKey[launch.Key] == nil {
+	if have := l.byKey[launch.Key]; have != nil {
+		*have = *launch
+	} else {
 		l.order = append(l.order, launch.Key)
+		l.byKey[launch.Key] = launch
 	}
-	l.byKey[launch.Key] = launch
 	if launch.Session.Username == "" {
 		return
 	}

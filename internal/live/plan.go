@@ -12,44 +12,64 @@ import (
 // A Touch is something that a change looks at or changes. Two changes that touch
 // the same go one after the other, but for two that both only share it.
 type Touch struct {
-	name   string
+	of     touchedThing
 	shared bool
 }
 
+// A touchedThing is named by one or two texts.
+type touchedThing struct {
+	sort      touchSort
+	name, and string
+}
+
+type touchSort byte
+
+const (
+	touchMember touchSort = iota
+	touchEvents
+	touchEvent
+	touchLaunch
+	touchKick
+	touchSession
+	touchOutbox
+)
+
+func touch(sort touchSort, name string) Touch { return Touch{of: touchedThing{sort: sort, name: name}} }
+
 // Shared is the touch of a change that goes with others of its sort.
-func (t Touch) Shared() Touch { return Touch{t.name, true} }
+func (t Touch) Shared() Touch { return Touch{t.of, true} }
 
 // TouchMember is the touch of a session's member.
 func TouchMember(s *rollcall.Session) Touch {
 	m := memberOf(s)
-	return Touch{name: "member/" + m.agentID + "/" + m.username}
+	return Touch{of: touchedThing{touchMember, m.agentID, m.username}}
 }
 
 // TouchEvents is the touch of all events of a game server.
-func TouchEvents(gameServer string) Touch { return Touch{name: "events/" + gameServer} }
+func TouchEvents(gameServer string) Touch { return touch(touchEvents, gameServer) }
 
 // TouchEvent is the touch of one event.
-func TouchEvent(seq int64) Touch { return Touch{name: "event/" + strconv.FormatInt(seq, 10)} }
+func TouchEvent(seq int64) Touch { return touch(touchEvent, strconv.FormatInt(seq, 10)) }
 
 // TouchLaunch is the touch of a launch, whose member there may not be.
-func TouchLaunch(key string) Touch { return Touch{name: "launch/" + key} }
+func TouchLaunch(key string) Touch { return touch(touchLaunch, key) }
 
 // TouchKick is the touch of a kick's record.
-func TouchKick(id string) Touch { return Touch{name: "kick/" + id} }
+func TouchKick(id string) Touch { return touch(touchKick, id) }
 
 // TouchSession is the touch of a session's ID, where its member may be in doubt.
-func TouchSession(id string) Touch { return Touch{name: "session/" + id} }
+func TouchSession(id string) Touch { return touch(touchSession, id) }
 
 // TouchOutbox is the touch of the outbox's beginning.
-func TouchOutbox() Touch { return Touch{name: "outbox"} }
+func TouchOutbox() Touch { return touch(touchOutbox, "") }
 
 // Touched is what the changes of a group touch. The zero value is empty.
-type Touched struct{ of map[string]bool } // whether it is shared
+type Touched struct{ of map[touchedThing]bool } // whether it is shared
 
 // Clashes reports whether a change with these touches may not join the group.
 func (t *Touched) Clashes(touches []Touch) bool {
 	return slices.ContainsFunc(touches, func(touch Touch) bool {
-		shared, touched := t.of[touch.name]
+		shared, touched := t.of[touch.of]
 		return touched && (!shared || !touch.shared)
 	})
 }
@@ -57,13 +77,16 @@ func (t *Touched) Clashes(touches []Touch) bool {
 // Add notes the touches of a change that joins, or that is to stay before others.
 func (t *Touched) Add(touches []Touch) {
 	if t.of == nil {
-		t.of = make(map[string]bool)
+		t.of = make(map[touchedThing]bool)
 	}
 	for _, touch := range touches {
-		shared, touched := t.of[touch.name]
-		t.of[touch.name] = touch.shared && (shared || !touched)
+		shared, touched := t.of[touch.of]
+		t.of[touch.of] = touch.shared && (shared || !touched)
 	}
 }
+
+// Clear empties t.
+func (t *Touched) Clear() { clear(t.of) }
 
 // PlanBoot makes bootID a game server's current boot. Events of sessions of
 // other boots need not be told any more.

@@ -18,7 +18,7 @@ func (s *sessions) AddLaunch(ctx context.Context, l roll.Launch) error {
 	if l.Session.Username != "" { // many at once are no clash with each other
 		touches = append(touches, live.TouchMember(&l.Session).Shared())
 	}
-	return s.writer.do(ctx, "add launch", touches, func() (live.Step, error) { return s.book.PlanLaunch(&l), nil })
+	return s.writer.narrow(ctx, "add launch", touches, func() (live.Step, error) { return s.book.PlanLaunch(&l), nil })
 }
 
 func (s *sessions) Launch(_ context.Context, key string) (roll.Launch, error) {

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"math"
 	"time"
 
@@ -27,9 +28,10 @@ type folding struct {
 	credit  int64 // bytes that may go
 
 	// Of the step under way.
-	sheet *sheet
-	upTo  int64 // the last sheet that goes
-	gone  int64 // bytes that go
+	sheet  *sheet
+	sealed []byte
+	upTo   int64 // the last sheet that goes
+	gone   int64 // bytes that go
 }
 
 const (
@@ -48,18 +50,8 @@ func newFolding(size logSize, least int64) *folding {
 // settle ends a pass that has left so many bytes.
 func (f *folding) settle(left int64) { f.through, f.due = 0, max(2*left, f.least) }
 
-// earn counts what a commit is to write, and reports whether a step is worth its
-// while.
-func (f *folding) earn(bytes int) bool {
-	if f.through == 0 && f.size.bytes >= f.due {
-		f.through, f.credit = f.size.last, 0
-	}
-	if f.through == 0 {
-		return false
-	}
-	f.credit = min(f.credit+2*int64(bytes), 4*foldStep)
-	return f.credit >= min(foldStep, f.least)
-}
+// wanted reports whether a step is worth its while.
+func (f *folding) wanted() bool { return f.through > 0 && f.credit >= min(foldStep, f.least) }
 
 var errEnough = errors.New("enough")
 
@@ -105,15 +97,42 @@ func (s *sheet) again(e *entry, book *live.Book) error {
 // and whose end is not written yet.
 var longAgo = time.Unix(0, math.MinInt64)
 
+// write lets the folded sheets go, and has the step's own in their place.
+func (f *folding) write(b *batch, l *logged) error {
+	if err := b.exec(row{dropSheets, []any{f.upTo}}); err != nil || f.sheet.entries == 0 {
+		return err
+	}
+	return l.add(f.sealed, b.exec)
+}
+
 // done notes what a commit has done.
 func (f *folding) done(l *logged) {
 	f.size.last = l.last
 	f.size.bytes += l.bytes
-	if !l.folded {
-		return
+	if l.folded {
+		f.size.bytes -= f.gone
+		f.credit -= f.gone
+		if f.upTo >= f.through {
+			f.settle(f.size.bytes)
+		}
 	}
-	f.size.bytes -= f.gone
-	if f.credit -= f.gone; f.upTo >= f.through {
-		f.settle(f.size.bytes)
+	switch {
+	case f.through > 0:
+		f.credit = min(f.credit+2*l.own, 4*foldStep)
+	case f.size.bytes >= f.due:
+		f.through, f.credit = f.size.last, 0
 	}
+}
+
+// foldable prepares a step of folding. What cannot be read is told and left where it
+// is: memory has it.
+func (w *writer) foldable(ctx context.Context) bool {
+	err := w.fold.read(ctx, w.db.read, w.book)
+	if err != nil {
+		w.log.LogAttrs(ctx, slog.LevelError, "the log is not folded", slog.Any("error", err))
+		w.fold.settle(w.fold.size.bytes)
+		return false
+	}
+	w.fold.sealed = w.fold.sheet.seal(w.seq)
+	return true
 }

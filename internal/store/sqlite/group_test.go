@@ -2,12 +2,14 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/rollcall-server/rollcall"
+	"github.com/rollcall-server/rollcall/internal/roll"
 )
 
 // holdGroup holds a commit up, so that what comes until free is one group.
@@ -52,7 +54,7 @@ func TestBootAndStartInOneGroup(t *testing.T) {
 			check(t, err)
 		})
 	}
-	until(func() bool { return len(s.sessions.writer.queue) == n+1 })
+	until(func() bool { return gathered(s) == n+1 })
 	free()
 	all.Wait()
 	must(t, s.Close())
@@ -87,7 +89,7 @@ func TestOddChangeHarmsNoOther(t *testing.T) {
 		_, err := launch(context.Background(), s, session("player002"))
 		check(t, err)
 	})
-	until(func() bool { return len(s.sessions.writer.queue) == 2 })
+	until(func() bool { return gathered(s) == 2 })
 	free()
 	all.Wait()
 }
@@ -108,12 +110,72 @@ func TestStartsOfOneLaunchInOneGroup(t *testing.T) {
 			check(t, err)
 		})
 	}
-	until(func() bool { return len(s.sessions.writer.queue) == 5 })
+	until(func() bool { return gathered(s) == 5 })
 	free()
 	all.Wait()
 	list, err := s.sessions.List(t.Context(), rollcall.SessionFilter{}, "", 10, time.Now())
 	must(t, err)
 	if len(list) != 1 {
 		t.Errorf("%d sessions, want 1", len(list))
+	}
+}
+
+// onDisk has do under way, and on the disk, until free.
+func onDisk(t *testing.T, s *Store, do func() error) (free func()) {
+	t.Helper()
+	release, done := hold(t, s), make(chan error)
+	go func() { done <- do() }()
+	until(func() bool { return s.main.write.Stats().WaitCount > 0 })
+	return func() {
+		release()
+		must(t, <-done)
+	}
+}
+
+// While a Boot is on the disk no Start of the boot before it is planned: who is told
+// of the Boot, and ends what the boot before it had, would not see it.
+func TestNothingIsPlannedBehindABoot(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	defer func() { must(t, s.Close()) }()
+	boot(t, s)
+	key, err := launch(t.Context(), s, session("player001"))
+	must(t, err)
+	free := onDisk(t, s, func() error { return s.sessions.Boot(context.Background(), "s1", "b2", time.Now()) })
+	started := make(chan error)
+	go func() {
+		_, err := startFrom(context.Background(), s, key, session("player001"))
+		started <- err
+	}()
+	until(func() bool { return gathered(s) == 1 })
+	free()
+	if err := <-started; !errors.Is(err, rollcall.ErrStaleBoot) {
+		t.Errorf("a Start of the boot before: got %v, want ErrStaleBoot", err)
+	}
+}
+
+// What touches what is on the disk is planned when that is shown.
+func TestMemberOnTheDisk(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	defer func() { must(t, s.Close()) }()
+	boot(t, s)
+	var keys []string
+	for range 2 {
+		key, err := launch(t.Context(), s, session("player001"))
+		must(t, err)
+		keys = append(keys, key)
+	}
+	one := func(key string) error {
+		_, err := s.sessions.Start(context.Background(), roll.Start{
+			LaunchKey: key, Session: session("player001"), Limits: rollcall.SessionLimits{PerMember: 1, Policy: rollcall.LimitRefuse},
+		})
+		return err
+	}
+	free := onDisk(t, s, func() error { return one(keys[0]) })
+	second := make(chan error)
+	go func() { second <- one(keys[1]) }()
+	until(func() bool { return gathered(s) == 1 })
+	free()
+	if err := <-second; !errors.Is(err, rollcall.ErrSessionLimit) {
+		t.Errorf("a second session: got %v, want ErrSessionLimit", err)
 	}
 }

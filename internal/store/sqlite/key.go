@@ -16,20 +16,36 @@ import (
 // bits of Unix ms; of others that is any number.
 type key struct{ hi, lo uint64 }
 
-// keyOf returns the key of a logUUID, if it is a UUID in the one form in which
-// they are written.
-func keyOf(logUUID string) (k key, ok bool) {
-	if len(logUUID) != 36 {
+// keyOf returns the key of a text, if that is a UUID in the one form in which they
+// are written.
+func keyOf(text string) (k key, ok bool) {
+	if len(text) != 36 || text[8] != '-' || text[13] != '-' || text[18] != '-' || text[23] != '-' {
 		return k, false
 	}
-	for i := range len(logUUID) {
-		if c := logUUID[i]; c >= 'A' && c <= 'F' {
-			return k, false
+	var odd byte
+	digits := func(n uint64, from, to int) uint64 {
+		for i := from; i < to; i++ {
+			d := hexDigits[text[i]]
+			odd |= d
+			n = n<<4 | uint64(d&0xf)
 		}
+		return n
 	}
-	id, err := uuid.Parse(logUUID)
-	return keyFrom(id[:]), err == nil
+	k.hi = digits(digits(digits(0, 0, 8), 9, 13), 14, 18)
+	k.lo = digits(digits(0, 19, 23), 24, 36)
+	return k, odd <= 0xf
 }
+
+// hexDigits has 0xff for what is no digit, or none that is written so.
+var hexDigits = func() (of [256]byte) {
+	for i := range of {
+		of[i] = 0xff
+	}
+	for i, c := range []byte("0123456789abcdef") {
+		of[c] = byte(i)
+	}
+	return of
+}()
 
 // keyFrom is the inverse of bytes.
 func keyFrom(b []byte) key { return key{binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:])} }

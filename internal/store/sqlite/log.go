@@ -3,10 +3,8 @@ package sqlite
 import (
 	"cmp"
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	"slices"
 	"time"
@@ -56,87 +54,8 @@ func (s *sheet) mark() bookmark { return bookmark{len(s.to), s.entries, len(s.te
 
 // back takes a sheet back to where it was.
 func (s *sheet) back(to bookmark) {
-	s.to, s.entries, s.last = s.to[:to.size], to.entries, to.last
+	s.to, s.entries, s.last, s.usually = s.to[:to.size], to.entries, to.last, [sessionTexts]usual{}
 	maps.DeleteFunc(s.texts, func(_ string, number int) bool { return number >= len(s.known)+to.texts })
-}
-
-// A logged is what a commit does to the log.
-type logged struct {
-	last   int64 // the id of its last sheet
-	bytes  int64 // of its sheets
-	folded bool
-}
-
-// put commits a group of which something is to be written. Where that is a sheet and
-// nothing else, one statement does.
-func (w *writer) put(ctx context.Context, group []*change) (err error) {
-	var own []byte
-	if w.sheet.entries > 0 {
-		own = w.sheet.seal(w.seq)
-	}
-	l := logged{last: w.fold.size.last}
-	if l.folded = w.fold.earn(len(own)) && w.foldable(ctx); !l.folded && onSheet(group) {
-		err = l.add(own, func(r row) error {
-			_, err := w.prepared[r.statement].ExecContext(ctx, r.args...)
-			return err
-		})
-	} else {
-		err = w.db.change(ctx, func(tx *sql.Tx) error {
-			return w.transact(&batch{ctx: ctx, tx: tx, prepared: &w.prepared}, own, group, &l)
-		})
-	}
-	if err == nil {
-		w.fold.done(&l)
-	}
-	return err
-}
-
-// onSheet reports whether all that a group writes is on its sheet.
-func onSheet(group []*change) bool {
-	return !slices.ContainsFunc(group, func(c *change) bool { return c.writes() && (len(c.rows) > 0 || c.also != nil) })
-}
-
-// add writes a sheet by exec.
-func (l *logged) add(sheet []byte, exec func(row) error) error {
-	l.last++
-	l.bytes += int64(len(sheet))
-	return exec(row{addSheet, []any{l.last, sheet}})
-}
-
-// transact writes what the commit folds, and then what it says itself.
-func (w *writer) transact(b *batch, own []byte, group []*change, l *logged) error {
-	if l.folded {
-		if err := b.exec(row{dropSheets, []any{w.fold.upTo}}); err != nil {
-			return err
-		}
-		if w.fold.sheet.entries > 0 {
-			if err := l.add(w.fold.sheet.seal(w.seq), b.exec); err != nil {
-				return err
-			}
-		}
-	}
-	if own != nil {
-		if err := l.add(own, b.exec); err != nil {
-			return err
-		}
-	}
-	for _, c := range group {
-		if err := b.put(c); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// foldable prepares a step of folding. What cannot be read is told and left where it
-// is: memory has it.
-func (w *writer) foldable(ctx context.Context) bool {
-	err := w.fold.read(ctx, w.db.read, w.book)
-	if err != nil {
-		w.log.LogAttrs(ctx, slog.LevelError, "the log is not folded", slog.Any("error", err))
-		w.fold.settle(w.fold.size.bytes)
-	}
-	return err == nil
 }
 
 // A logSize is how much there is in the log, and how much of it counts.

@@ -48,7 +48,7 @@ type mess struct {
 	ids    []string
 }
 
-func (m *mess) username() string { return fmt.Sprint("player", m.random.IntN(6)) }
+func (m *mess) username() string { return fmt.Sprint("player", m.random.IntN(40)) }
 
 func (m *mess) change(ctx context.Context) error {
 	now := m.clock.Now()
@@ -74,7 +74,7 @@ func (m *mess) change(ctx context.Context) error {
 		_, err := m.s.sessions.Mark(ctx, "s1", roll.Marks{At: now, Ended: ended})
 		return err
 	case n < 18:
-		changes := m.s.sessions.book.Changes(nil, 1+m.random.IntN(10))
+		changes := m.s.sessions.book.Changes(nil, 1+m.random.IntN(3))
 		if len(changes) == 0 {
 			return nil
 		}
@@ -98,7 +98,8 @@ func (m *mess) start(ctx context.Context, now time.Time) error {
 		return nil
 	}
 	s := session(l.Session.Username)
-	s.StartedAt, s.SeenAt, s.ExpiresAt, s.EndsAt = now, now, now.Add(s.Lease()), now.Add(time.Hour)
+	s.LeaseSeconds = 90 + 3600*m.random.IntN(2) // some outlast a pass of folding
+	s.StartedAt, s.SeenAt, s.ExpiresAt, s.EndsAt = now, now, now.Add(s.Lease()), now.Add(2*time.Hour)
 	m.ids = append(m.ids, s.ID)
 	_, err = m.s.sessions.Start(ctx, roll.Start{
 		LaunchKey: key, Session: s, Tell: m.random.IntN(2) == 0,
@@ -143,6 +144,40 @@ func TestLogReplaysToWhatIsHeld(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What ends in the group that is on the disk is not said anew by what the next one
+// folds.
+func TestFoldAfterAnEnd(t *testing.T) {
+	s := open(t, t.TempDir(), Options{foldLeast: 1})
+	defer func() { must(t, s.Close()) }()
+	boot(t, s)
+	ended, err := start(t.Context(), s, session("player001"))
+	must(t, err)
+	fold := s.sessions.writer.fold
+	fold.through, fold.credit = fold.size.last, 0 // the End earns what the next may fold
+	free := onDisk(t, s, func() error {
+		_, err := s.sessions.End(context.Background(), []string{ended.ID}, left())
+		return err
+	})
+	launched := make(chan error)
+	go func() {
+		_, err := launch(context.Background(), s, session("player002"))
+		launched <- err
+	}()
+	until(func() bool { return gathered(s) == 1 })
+	free()
+	must(t, <-launched)
+	if fold.through != 0 {
+		t.Fatal("nothing was folded")
+	}
+	must(t, s.sessions.Forget(t.Context(), roll.Position{s.sessions.writer.seq})) // or the outbox would end it again
+	again := live.NewBook(roll.Epoch{})
+	_, _, err = replayed(t.Context(), s.main, again, time.Now())
+	must(t, err)
+	if d := cmp.Diff(holdingOf(s.sessions.book, nil), holdingOf(again, nil), byValue); d != "" {
+		t.Errorf("(-held +replayed):\n%s", d)
 	}
 }
 

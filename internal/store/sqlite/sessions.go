@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/rollcall-server/rollcall"
@@ -22,6 +23,8 @@ type sessions struct {
 	writer *writer
 	run    run
 	now    func() time.Time
+
+	starting sync.Pool
 }
 
 func openSessions(ctx context.Context, db *database, dir string, o Options) (*sessions, error) {
@@ -43,6 +46,7 @@ func openSessions(ctx context.Context, db *database, dir string, o Options) (*se
 	if err != nil {
 		return nil, err
 	}
+	s.starting.New = s.newStarting
 	s.writer, err = startWriter(ctx, db, s.book, seq, newFolding(size, o.foldLeast), o)
 	return s, err
 }
@@ -79,16 +83,33 @@ func (s *sessions) CurrentBoot(_ context.Context, gameServer string) (string, er
 	return s.book.CurrentBoot(gameServer), nil
 }
 
-func (s *sessions) Start(ctx context.Context, start roll.Start) (roll.Started, error) {
-	var started roll.Started
-	touches := []live.Touch{live.TouchLaunch(start.LaunchKey), live.TouchMember(&start.Session)}
-	err := s.writer.do(ctx, "start session", touches, func() (step live.Step, err error) {
-		step, started, err = s.book.PlanStart(&start)
+// A starting is a Start under way. There are many, so they are used again.
+type starting struct {
+	change
+
+	start   roll.Start
+	started roll.Started
+}
+
+func (s *sessions) newStarting() any {
+	g := &starting{}
+	g.change = change{doing: "start session", narrow: true, done: make(chan error, 1), plan: func() (step live.Step, err error) {
+		step, g.started, err = s.book.PlanStart(&g.start)
 		return step, err
-	})
-	if err != nil {
-		return roll.Started{}, err
+	}}
+	return g
+}
+
+func (s *sessions) Start(ctx context.Context, start roll.Start) (roll.Started, error) {
+	g := s.starting.Get().(*starting)
+	g.start = start
+	g.touches = append(g.touches[:0], live.TouchLaunch(start.LaunchKey), live.TouchMember(&start.Session))
+	if err := s.writer.make(ctx, &g.change); err != nil {
+		return roll.Started{}, err // it may still be made: it is not to be used again
 	}
+	started := g.started
+	g.start, g.started, g.step = roll.Start{}, roll.Started{}, live.Step{}
+	s.starting.Put(g)
 	return started, nil
 }
 
@@ -127,7 +148,7 @@ func (s *sessions) End(ctx context.Context, ids []string, e roll.Ending) ([]roll
 	if e.IfRunning {
 		touches = append(touches, live.TouchKick(e.KickID))
 	}
-	err := s.writer.do(ctx, "end sessions", touches, func() (step live.Step, err error) {
+	err := s.writer.narrow(ctx, "end sessions", touches, func() (step live.Step, err error) {
 		step, ended = s.book.PlanEnd(ids, &e)
 		return step, nil
 	})
@@ -143,7 +164,7 @@ func (s *sessions) EndMember(ctx context.Context, agentID, username string, e ro
 	if kick != nil {
 		touches = append(touches, live.TouchKick(kick.ID))
 	}
-	err := s.writer.do(ctx, "end member's sessions", touches, func() (step live.Step, err error) {
+	err := s.writer.narrow(ctx, "end member's sessions", touches, func() (step live.Step, err error) {
 		step, ended = s.book.PlanEndMember(agentID, username, &e, kick)
 		return step, nil
 	})
@@ -163,7 +184,7 @@ func (s *sessions) Expire(ctx context.Context, now time.Time, limit int) ([]roll
 	for i := range expired {
 		touches[i] = live.TouchMember(&expired[i])
 	}
-	err := s.writer.do(ctx, "expire sessions", touches, func() (step live.Step, err error) {
+	err := s.writer.narrow(ctx, "expire sessions", touches, func() (step live.Step, err error) {
 		step, ended = s.book.PlanExpire(expired, now, limit)
 		return step, nil
 	})

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/crc32"
+	"net/netip"
 	"time"
 
 	"github.com/rollcall-server/rollcall"
@@ -77,7 +78,11 @@ type sheet struct {
 
 	entries int
 	last    int64 // StartedAt of the last session
+	usually [sessionTexts]usual
 }
+
+// sessionTexts is how many texts a session has.
+const sessionTexts = 9
 
 func newSheet() *sheet {
 	s := &sheet{packing: packing{known: numbersInSheets, texts: make(map[string]int)}}
@@ -87,7 +92,7 @@ func newSheet() *sheet {
 
 func (s *sheet) clear() {
 	clear(s.texts)
-	s.to, s.entries, s.last = append(s.to[:0], sheetFormat), 0, packedEpoch
+	s.to, s.entries, s.last, s.usually = append(s.to[:0], sheetFormat), 0, packedEpoch, [sessionTexts]usual{}
 }
 
 // seal ends the sheet. The bytes are the sheet's own until it is cleared.
@@ -184,23 +189,52 @@ func (s *sheet) marks(l *roll.Launch) {
 func (s *sheet) body(of *rollcall.Session) (started int64) {
 	s.id(of.ID)
 	s.id(of.Username)
-	for _, text := range [...]string{
+	for i, text := range [...]string{
 		of.AgentID, of.GameCode, string(of.Mode), of.GameServer, of.BootID, of.Lang, of.Currency, of.BrandCurrency, of.LobbyURL,
 	} {
-		s.text(text)
+		s.usual(&s.usually[i], text)
 	}
 	s.add(uint64(of.Device))
 	s.add(uint64(of.Launch))
 	s.add(uint64(of.Wallet))
 	s.add(uint64(of.LeaseSeconds))
-	ip := of.IP.AsSlice()
-	s.add(uint64(len(ip)))
-	s.to = append(s.to, ip...)
+	s.ip(of.IP)
 	s.last = s.time(of.StartedAt, s.last)
 	s.time(of.SeenAt, s.last)
 	s.time(of.ExpiresAt, s.last)
 	s.time(of.EndsAt, s.last)
 	return s.last
+}
+
+func (s *sheet) ip(ip netip.Addr) {
+	switch {
+	case ip.Is4():
+		four := ip.As4()
+		s.to = append(append(s.to, 4), four[:]...)
+	case ip.Is6():
+		six := ip.As16()
+		s.to = append(append(s.to, 16), six[:]...)
+	default:
+		s.to = append(s.to, 0)
+	}
+}
+
+// A usual is a text that has a number; the empty one has 0.
+type usual struct {
+	text   string
+	number uint64
+}
+
+// usual is text for one that is mostly as the last in its place.
+func (s *sheet) usual(last *usual, text string) {
+	if text == last.text {
+		s.add(last.number)
+		return
+	}
+	before := len(s.to)
+	s.text(text)
+	number, _ := binary.Uvarint(s.to[before:])
+	*last = usual{text, number}
 }
 
 // plain reports whether all of a session, and these times, have their place.

@@ -211,8 +211,8 @@ func TestFailedNote(t *testing.T) {
 	}
 }
 
-// What reads writes what reads alike, and nothing panics or takes more memory than
-// what there is warrants.
+// What reads can be written, and what that reads is written alike; nothing panics or
+// takes more memory than what there is warrants.
 func FuzzEntries(f *testing.F) {
 	for _, step := range []live.Step{whole(), odd(), bare()} {
 		sheet := sheetOf(f, step)
@@ -225,11 +225,14 @@ func FuzzEntries(f *testing.F) {
 		}
 		s := newSheet()
 		if _, err := s.note(&step, live.NewBook(roll.Epoch{})); err != nil {
-			return // numbers that are no device
+			return // a time or a number that JSON has no place for
 		}
-		got, _, err := stepOf(s.seal(1))
+		// JSON keeps of texts what is UTF-8, and of what is settled what it needs.
+		want, _, err := stepOf(s.seal(1))
 		must(t, err)
-		if d := cmp.Diff(step, got, byValue); d != "" {
+		got, _, err := stepOf(sheetOf(t, want))
+		must(t, err)
+		if d := cmp.Diff(want, got, byValue); d != "" {
 			t.Errorf("again (-want +got):\n%s", d)
 		}
 	})

@@ -151,6 +151,9 @@ func (r *reading) session(s *rollcall.Session) {
 	default:
 		r.damage()
 	}
+	if !s.Device.Valid() || !s.Launch.Valid() || !s.Wallet.Valid() {
+		r.damage()
+	}
 	s.StartedAt, r.last = r.time(r.last)
 	s.SeenAt, _ = r.time(r.last)
 	s.ExpiresAt, _ = r.time(r.last)

@@ -30,6 +30,11 @@ func until(ok func() bool) {
 	}
 }
 
+// gathered is how many changes wait while a group is on the disk.
+func gathered(s *Store) int {
+	return len(s.sessions.writer.queue) + int(s.sessions.writer.ahead.Load())
+}
+
 // What gathers while one commit waits goes into the next, all but a second
 // change of one member.
 func TestGroupCommit(t *testing.T) {
@@ -61,7 +66,7 @@ func TestGroupCommit(t *testing.T) {
 	for i := range 21 {
 		begin(i + 1)
 	}
-	until(func() bool { return len(s.sessions.writer.queue) == 21 })
+	until(func() bool { return gathered(s) == 21 })
 	free()
 	all.Wait()
 	must(t, s.Close())

@@ -10,14 +10,12 @@ import (
 
 const (
 	// headroom is about how much garbage may gather beside what is live, in bytes.
-	// By Go's default it is as much as is live: needless memory where that is much,
-	// and where it is a few MiB (live sessions are not of the heap) a collection for
-	// each thousand checks, and many that wait for one.
+	// A few sessions take less, and Go's default is as much as they. A million take
+	// more, but have no pointers: to look for garbage among them costs little, and
+	// to let as much gather would double the memory.
 	headroom = 48 << 20
 	// leastPercent is of what is live, however much that is.
 	leastPercent = 20
-	// mostPercent too: what is live may grow before headroom is looked after again.
-	mostPercent = 400
 	// garbageEvery is how often headroom is looked after.
 	garbageEvery = time.Second
 )
@@ -46,7 +44,7 @@ func limitGarbage(ctx context.Context) {
 
 // gcPercent is how much garbage may gather, in percent of what is live.
 func gcPercent(live uint64) int {
-	return int(min(mostPercent, max(leastPercent, headroom*100/max(live, 1))))
+	return int(min(100, max(leastPercent, headroom*100/max(live, 1))))
 }
 
 // liveBytes is how much the last collection found live.

@@ -5,14 +5,14 @@ import (
 	"testing"
 )
 
-// Garbage that may gather is four times what is live, up to headroom; and a fifth
-// at least.
+// Garbage that may gather is as much as is live, up to headroom; and a fifth at
+// least.
 func TestGCPercent(t *testing.T) {
 	for _, row := range []struct {
 		live uint64
 		want int
 	}{
-		{0, 400}, {4 << 20, 400}, {12 << 20, 400}, {24 << 20, 200}, {48 << 20, 100}, {96 << 20, 50}, {192 << 20, 25}, {240 << 20, 20}, {10 << 30, 20},
+		{0, 100}, {4 << 20, 100}, {48 << 20, 100}, {96 << 20, 50}, {192 << 20, 25}, {240 << 20, 20}, {10 << 30, 20},
 	} {
 		if got := gcPercent(row.live); got != row.want {
 			t.Errorf("%d bytes live: %d %%, want %d", row.live, got, row.want)

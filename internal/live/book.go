@@ -44,7 +44,7 @@ func newBook(epoch roll.Epoch, index *Index) *Book {
 		Index:    index,
 		epoch:    epoch,
 		boots:    make(map[string]string),
-		launches: launches{byKey: make(map[string]*roll.Launch), ofMember: make(map[memberKey]map[string]struct{})},
+		launches: launches{byKey: make(map[string]*roll.Launch), ofMember: make(map[memberKey][]*roll.Launch)},
 		events:   newEvents(),
 		outbox:   outbox{ended: make(map[string]rollcall.EndReason)},
 		marks:    marks{ofMember: make(map[memberKey]time.Time)},
@@ -116,17 +116,20 @@ func (b *Book) Launch(key string) (roll.Launch, error) {
 	return roll.Launch{}, rollcall.ErrLaunchUnknown
 }
 
-// launches holds launches by key and, where they are open, by member.
+// launches holds launches by key and, where they are open, by member, the oldest
+// first.
 type launches struct {
 	byKey    map[string]*roll.Launch
-	ofMember map[memberKey]map[string]struct{}
+	ofMember map[memberKey][]*roll.Launch
 	order    []string // of their ends, as they all live equally long
 }
 
 func (l *launches) put(launch *roll.Launch) {
-	if have := l.byKey[launch.Key]; have != nil {
+	have := l.byKey[launch.Key]
+	if have != nil {
 		*have = *launch
 	} else {
+		have = launch
 		l.order = append(l.order, launch.Key)
 		l.byKey[launch.Key] = launch
 	}
@@ -134,22 +137,34 @@ func (l *launches) put(launch *roll.Launch) {
 		return
 	}
 	m := memberOf(&launch.Session)
-	if launch.StartedID != "" || launch.Voided {
-		l.shut(m, launch.Key)
-		return
+	l.shut(m, have)
+	if launch.StartedID == "" && !launch.Voided {
+		l.open(m, have)
 	}
-	if l.ofMember[m] == nil {
-		l.ofMember[m] = make(map[string]struct{})
+}
+
+// open puts a launch among its member's open ones. It mostly is the youngest.
+func (l *launches) open(m memberKey, launch *roll.Launch) {
+	open := l.ofMember[m]
+	at := len(open)
+	for at > 0 && open[at-1].CreatedAt.After(launch.CreatedAt) {
+		at--
 	}
-	l.ofMember[m][launch.Key] = struct{}{}
+	l.ofMember[m] = slices.Insert(open, at, launch)
 }
 
 // shut takes a launch out of its member's open ones.
-func (l *launches) shut(m memberKey, key string) {
+func (l *launches) shut(m memberKey, launch *roll.Launch) {
 	open := l.ofMember[m]
-	if delete(open, key); len(open) == 0 {
-		delete(l.ofMember, m)
+	at := slices.Index(open, launch)
+	if at < 0 {
+		return
 	}
+	if len(open) == 1 {
+		delete(l.ofMember, m)
+		return
+	}
+	l.ofMember[m] = slices.Delete(open, at, at+1)
 }
 
 // excess returns the oldest open launch of the member of launch, where one more
@@ -162,12 +177,7 @@ func (l *launches) excess(launch *roll.Launch) (oldest *roll.Launch) {
 	if len(open) < roll.MaxLaunches {
 		return nil
 	}
-	for key := range open {
-		if other := l.byKey[key]; oldest == nil || other.CreatedAt.Before(oldest.CreatedAt) {
-			oldest = other
-		}
-	}
-	return oldest
+	return open[0]
 }
 
 func (l *launches) drop(key string) {
@@ -179,7 +189,7 @@ func (l *launches) drop(key string) {
 	if len(l.order) > 0 && l.order[0] == key {
 		l.order = l.order[1:]
 	}
-	l.shut(memberOf(&launch.Session), key)
+	l.shut(memberOf(&launch.Session), launch)
 }
 
 // over returns the keys of at most limit launches that may be forgotten.

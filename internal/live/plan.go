@@ -215,8 +215,8 @@ func (b *Book) PlanEndMember(agentID, username string, e *roll.Ending, kick *rol
 	}
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	for key := range b.launches.ofMember[memberKey{agentID, username}] {
-		l := *b.launches.byKey[key]
+	for _, open := range b.launches.ofMember[memberKey{agentID, username}] {
+		l := *open
 		l.Voided = true
 		step.Launches = append(step.Launches, l)
 	}

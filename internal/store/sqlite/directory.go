@@ -96,13 +96,17 @@ func addAudit(ctx context.Context, tx *sql.Tx, e rollcall.AuditEntry) error {
 type table[T any] struct {
 	db   *database
 	name string
-	// cache, where there is one, holds just what is committed; byKey, where there
-	// is none, reads one document.
-	cache *live.Table[T]
-	byKey *sql.Stmt
+	// cache, where there is one, holds just what is committed. Where there is none,
+	// byKey reads one document, and recent holds those of late.
+	cache  *live.Table[T]
+	byKey  *sql.Stmt
+	recent *live.Recent[T]
 	// changing keeps the cache in the order of the commits.
 	changing sync.Mutex
 }
+
+// recentMembers is how many members are in memory, at some 300 bytes.
+const recentMembers = 32 << 10
 
 // newTable takes a name that is a constant of this package, never input: SQL
 // has no parameter for it.
@@ -110,6 +114,8 @@ func newTable[T any](db *database, name string, cached bool) *table[T] {
 	t := &table[T]{db: db, name: name}
 	if cached {
 		t.cache = live.NewTable[T]()
+	} else {
+		t.recent = live.NewRecent[T](recentMembers)
 	}
 	return t
 }
@@ -161,12 +167,25 @@ func (t *table[T]) encode(value *T) (string, error) {
 
 func (t *table[T]) Get(ctx context.Context, key string) (*T, error) {
 	if t.cache == nil {
-		return t.scan(t.byKey.QueryRowContext(ctx, key))
+		return t.read(ctx, key)
 	}
 	if value := t.cache.Get(key); value != nil {
 		return value, nil
 	}
 	return nil, rollcall.ErrNotFound
+}
+
+// read is Get where there is no cache.
+func (t *table[T]) read(ctx context.Context, key string) (*T, error) {
+	value, changes := t.recent.Get(key)
+	if value != nil {
+		return value, nil
+	}
+	value, err := t.scan(t.byKey.QueryRowContext(ctx, key))
+	if err == nil {
+		t.recent.Keep(key, value, changes)
+	}
+	return value, err
 }
 
 // scan reads the document of the row that selectByKey found.
@@ -261,6 +280,9 @@ func (t *table[T]) Delete(ctx context.Context, entry rollcall.AuditEntry, key st
 func (t *table[T]) store(ctx context.Context, entry rollcall.AuditEntry, key string, change func(*sql.Tx) (string, error)) (value *T, err error) {
 	t.changing.Lock()
 	defer t.changing.Unlock()
+	if t.recent != nil {
+		defer t.recent.Change(key)
+	}
 	var doc string
 	err = t.db.change(ctx, func(tx *sql.Tx) error {
 		if doc, err = change(tx); err != nil {

@@ -34,7 +34,7 @@ var roomsBy = []struct {
 	{"forms: headers, JSON in and out", []string{ours + "wire", "encoding/", "github.com/go-json-experiment"}},
 	{"the rule and the live index", []string{ours + "internal/roll", ours + "internal/live", ours + "internal/vault"}},
 	{"the server's own: routes, record, log, metrics", []string{ours + "internal/server", "log/slog", "github.com/prometheus", "github.com/google/uuid"}},
-	{"net/http", []string{"net/http", "net/textproto", "net/url", "bufio.", "mime", "context."}},
+	{"HTTP: internal/h1, net/http", []string{ours + "internal/h1", "net/http", "net/textproto", "net/url", "bufio.", "mime", "context."}},
 	{"the sockets: read, write, poll", []string{"net.", "internal/poll", "runtime.netpoll", "runtime.(*pollDesc"}},
 }
 

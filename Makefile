@@ -15,12 +15,13 @@ run: have-go
 
 # Everything that has to pass. The tests come last, so that their closing lines do;
 # e2e is a module of its own, and drives a browser; so is a peer of the benchmarks.
+# What e2e builds and runs the test cache does not see.
 test: have-cc lint vuln
 	@tools/need chromium=chromium redis-server=redis-server initdb=postgresql \
 		openssl=openssl node=nodejs python3:cryptography=python3-cryptography php=php-cli javac=default-jdk-headless ruby=ruby
 	$(GO) test -race -timeout 30m ./...
 	cd bench/peers/centrifuge && $(GO) test -race ./...
-	cd e2e && $(GO) test -race ./...
+	cd e2e && $(GO) test -count=1 -race ./...
 
 # go vet is in golangci-lint, by the settings of .golangci.yml.
 lint: have-go

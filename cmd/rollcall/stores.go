@@ -51,6 +51,14 @@ func openStores(ctx context.Context, c *config, use store.Use) (*store.Stores, e
 	return store.Open(ctx, o)
 }
 
+// openVerified opens stores to look at them; with repair though they are damaged,
+// where that can be mended.
+func openVerified(ctx context.Context, c *config, repair bool) (*store.Stores, error) {
+	o := c.storeOptions(slog.New(slog.DiscardHandler))
+	o.Use, o.Salvage = store.UseBeside, repair
+	return store.Open(ctx, o)
+}
+
 // openServed opens them for a server. But for a sandbox they have to have been
 // made by 'rollcall init' or an import.
 func openServed(ctx context.Context, c *config, log *slog.Logger, onCommit func(time.Duration, int)) (*store.Stores, error) {

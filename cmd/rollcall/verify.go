@@ -30,6 +30,9 @@ Of the directory it looks whether members have their agents and agents their
 branches, and has SQLite look at its files. These faults are only told: they need a
 backup or an operator. The embedded stores are opened, so no server may have them.
 
+Of the log in which the embedded store keeps sessions, --repair takes out what is
+damaged. What that held is lost here, and announced again by the game servers.
+
 Exit code 1: there are faults that are not mended.`,
 		Example: `  rollcall verify --sessions redis://redis.internal --directory postgres://db.internal/rollcall
   rollcall verify --repair --config /etc/rollcall.yaml`,
@@ -42,7 +45,7 @@ Exit code 1: there are faults that are not mended.`,
 			if err := c.mustBeThere(); err != nil {
 				return err
 			}
-			s, err := openStores(cmd.Context(), &c, store.UseBeside)
+			s, err := openVerified(cmd.Context(), &c, repair)
 			if err != nil {
 				return err
 			}
@@ -82,6 +85,9 @@ func tellVerified(cmd *cobra.Command, v *store.Verified, where string) error {
 		}
 		for _, f := range v.Faults {
 			fmt.Fprintf(w, "  %s\n", f)
+		}
+		for _, m := range v.Mended {
+			fmt.Fprintf(w, "  %s (mended)\n", m)
 		}
 	}
 	if left := v.Left(); left > 0 {

@@ -186,7 +186,7 @@ func (l *launches) drop(key string) {
 		return
 	}
 	delete(l.byKey, key)
-	if len(l.order) > 0 && l.order[0] == key {
+	for len(l.order) > 0 && l.byKey[l.order[0]] == nil {
 		l.order = l.order[1:]
 	}
 	l.shut(memberOf(&launch.Session), launch)
@@ -195,7 +195,11 @@ func (l *launches) drop(key string) {
 // over returns the keys of at most limit launches that may be forgotten.
 func (l *launches) over(now time.Time, limit int) []string {
 	n := 0
-	for n < min(limit, len(l.order)) && !l.byKey[l.order[n]].ExpiresAt.Add(roll.LaunchMemory).After(now) {
+	for n < min(limit, len(l.order)) {
+		launch := l.byKey[l.order[n]] // nil: it was dropped before its turn
+		if launch != nil && launch.ExpiresAt.Add(roll.LaunchMemory).After(now) {
+			break
+		}
 		n++
 	}
 	return slices.Clone(l.order[:n])

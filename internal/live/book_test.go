@@ -2,6 +2,7 @@ package live_test
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -62,5 +63,28 @@ func TestForgottenBeginning(t *testing.T) {
 		if err != nil || refused["s"] != want {
 			t.Errorf("forgotten through %d: refused %q, %v; want %q", through, refused["s"], err, want)
 		}
+	}
+}
+
+// A launch that is dropped before its turn leaves nothing behind that is stumbled over.
+func TestLaunchDroppedBeforeItsTurn(t *testing.T) {
+	b, now := live.NewBook(roll.Epoch{}), time.Now()
+	launch := func(username string, at time.Time) {
+		step := b.PlanLaunch(&roll.Launch{
+			Key: username, Session: rollcall.Session{AgentID: "a1", Username: username}, CreatedAt: at, ExpiresAt: at.Add(time.Minute),
+		})
+		b.Apply(&step)
+	}
+	launch("first", now)
+	launch("second", now.Add(time.Hour))
+	late := now.Add(30 * time.Minute)
+	first, _ := b.PlanExpire(nil, late, 10)
+	void, _ := b.PlanEndMember("a1", "first", &roll.Ending{At: late, Reason: rollcall.EndKicked}, nil)
+	second, _ := b.PlanExpire(nil, late, 10) // planned before the first is shown
+	for _, step := range []*live.Step{&first, &void, &second} {
+		b.Apply(step)
+	}
+	if step, _ := b.PlanExpire(nil, now.Add(100*time.Hour), 10); !slices.Contains(step.Forgotten, "second") {
+		t.Errorf("forgotten: %v", step.Forgotten)
 	}
 }

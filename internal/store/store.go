@@ -70,6 +70,8 @@ type Options struct {
 	DirectoryMaxStale time.Duration
 	// NoMigrate has a database that is older than this program refused.
 	NoMigrate bool
+	// Salvage has the embedded backend opened without what of its log is damaged.
+	Salvage bool
 	// Now is this machine's clock; nil: time.Now.
 	Now func() time.Time
 	// OnCommit, if set, is told of each group commit of the embedded backend.
@@ -154,7 +156,7 @@ func Open(ctx context.Context, o Options) (_ *Stores, err error) {
 	}
 	if o.Embedded() {
 		s.embedded, err = sqlite.Open(ctx, o.Data, sqlite.Options{
-			MaxClockSkew: o.MaxClockSkew, Sync: sqlite.Sync(o.Sync), Moved: o.moved, Now: o.Now, Log: o.Log, OnCommit: o.OnCommit,
+			MaxClockSkew: o.MaxClockSkew, Sync: sqlite.Sync(o.Sync), Moved: o.moved, Salvage: o.Salvage, Now: o.Now, Log: o.Log, OnCommit: o.OnCommit,
 		})
 		if err != nil {
 			return nil, err

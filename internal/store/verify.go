@@ -19,6 +19,8 @@ type Verified struct {
 	Members int `json:"members"`
 	// Faults are of the directory and the files; they are not mended.
 	Faults []string `json:"faults"`
+	// Mended are faults of the files that are.
+	Mended []string `json:"mended"`
 }
 
 // Left returns how many faults there are that are not mended.
@@ -39,8 +41,9 @@ const maxFaults = 1000
 // Verify looks whether what the stores hold fits together. Of sessions in Redis it
 // mends what does not where repair is set; it may run beside servers there.
 func (s *Stores) Verify(ctx context.Context, repair bool, progress func(Progress)) (Verified, error) {
-	v := Verified{Faults: []string{}}
+	v := Verified{Faults: []string{}, Mended: []string{}}
 	if s.embedded != nil {
+		v.Mended = s.embedded.Salvaged()
 		faults, err := s.embedded.Check(ctx)
 		if v.Faults = append(v.Faults, faults...); err != nil {
 			return v, err

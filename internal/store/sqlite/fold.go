@@ -26,6 +26,7 @@ type folding struct {
 	through int64 // the last sheet of the pass; 0: there is none
 	due     int64 // bytes at which one begins
 	credit  int64 // bytes that may go
+	said    int64 // bytes that the pass has said anew
 
 	// Of the step under way.
 	sheet  *sheet
@@ -47,8 +48,11 @@ func newFolding(size logSize, least int64) *folding {
 	return f
 }
 
-// settle ends a pass that has left so many bytes.
+// settle ends a pass by which so many bytes of the log still count.
 func (f *folding) settle(left int64) { f.through, f.due = 0, max(2*left, f.least) }
+
+// rest has the next pass begin only when as much is written again as is worth one.
+func (f *folding) rest() { f.through, f.due = 0, f.size.bytes+f.least }
 
 // wanted reports whether a step is worth its while.
 func (f *folding) wanted() bool { return f.through > 0 && f.credit >= min(foldStep, f.least) }
@@ -112,15 +116,17 @@ func (f *folding) done(l *logged) {
 	if l.folded {
 		f.size.bytes -= f.gone
 		f.credit -= f.gone
-		if f.upTo >= f.through {
-			f.settle(f.size.bytes)
+		// What was written meanwhile does not count as left: it may be garbage by now,
+		// and then it would let the log grow from pass to pass.
+		if f.said += l.bytes - l.own; f.upTo >= f.through {
+			f.settle(f.said)
 		}
 	}
 	switch {
 	case f.through > 0:
-		f.credit = min(f.credit+2*l.own, 4*foldStep)
+		f.credit = min(f.credit+2*l.own, max(4*foldStep, 2*l.own))
 	case f.size.bytes >= f.due:
-		f.through, f.credit = f.size.last, 0
+		f.through, f.credit, f.said = f.size.last, 0, 0
 	}
 }
 
@@ -130,7 +136,7 @@ func (w *writer) foldable(ctx context.Context) bool {
 	err := w.fold.read(ctx, w.db.read, w.book)
 	if err != nil {
 		w.log.LogAttrs(ctx, slog.LevelError, "the log is not folded", slog.Any("error", err))
-		w.fold.settle(w.fold.size.bytes)
+		w.fold.rest()
 		return false
 	}
 	w.fold.sealed = w.fold.sheet.seal(w.seq)

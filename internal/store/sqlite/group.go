@@ -30,6 +30,7 @@ type logged struct {
 	bytes  int64 // of its sheets
 	own    int64 // of the group's own
 	folded bool
+	gaveUp bool // it did not fold, as that failed
 }
 
 func newGroup() *group { return &group{sheet: newSheet()} }
@@ -64,7 +65,14 @@ func (w *writer) disk() {
 		start := w.now()
 		// No deadline: none could end a call of a disk that hangs, and callers have
 		// their own.
+		before := g.log
 		err := w.put(context.Background(), g)
+		if err != nil && before.folded {
+			// What fails may be the folding, and nobody waits for that. Were the group
+			// on the disk after all, its sheet would have no place there again.
+			g.log = logged{last: before.last, own: before.own, gaveUp: true}
+			err = w.put(context.Background(), g)
+		}
 		g.took = w.now().Sub(start)
 		w.landed <- err
 	}

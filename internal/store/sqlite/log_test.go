@@ -156,7 +156,8 @@ func TestFoldAfterAnEnd(t *testing.T) {
 	ended, err := start(t.Context(), s, session("player001"))
 	must(t, err)
 	fold := s.sessions.writer.fold
-	fold.through, fold.credit = fold.size.last, 0 // the End earns what the next may fold
+	old := fold.size.last
+	fold.through, fold.credit = old, 0 // the End earns what the next may fold
 	free := onDisk(t, s, func() error {
 		_, err := s.sessions.End(context.Background(), []string{ended.ID}, left())
 		return err
@@ -169,7 +170,9 @@ func TestFoldAfterAnEnd(t *testing.T) {
 	until(func() bool { return gathered(s) == 1 })
 	free()
 	must(t, <-launched)
-	if fold.through != 0 {
+	var first int64
+	must(t, s.main.read.QueryRow(`SELECT min(id) FROM log`).Scan(&first))
+	if first <= old {
 		t.Fatal("nothing was folded")
 	}
 	must(t, s.sessions.Forget(t.Context(), roll.Position{s.sessions.writer.seq})) // or the outbox would end it again
@@ -247,13 +250,89 @@ func TestDamagedLog(t *testing.T) {
 		}
 		faults, err = s.Check(t.Context())
 		must(t, err)
-		if len(faults) != 1 || !strings.Contains(faults[0], row+": a sheet of the log is damaged") {
+		if len(faults) != 1 || !strings.Contains(faults[0], row+": a sheet of the log is damaged") || len(s.Salvaged()) > 0 {
 			t.Errorf("got %v", faults)
 		}
 		must(t, s.Close())
 		if _, err := Open(t.Context(), dir, Options{}); !errors.Is(err, errSheet) || !strings.Contains(err.Error(), row) {
 			t.Errorf("opened: %v", err)
 		}
+		salvaged(t, dir, row, s)
+	}
+}
+
+// salvaged opens a directory with one damaged sheet, without what that held, and wants
+// game servers to be asked for it.
+func salvaged(t *testing.T, dir, row string, before *Store) {
+	t.Helper()
+	s := open(t, dir, Options{Salvage: true})
+	if told := s.Salvaged(); len(told) != 1 || !strings.Contains(told[0], row) {
+		t.Errorf("salvaged: %v", told)
+	}
+	if now, then := s.sessions.book.Epoch(), before.sessions.book.Epoch(); now.ID == then.ID {
+		t.Error("no epoch begins, so nobody announces what was lost")
+	}
+	must(t, s.Close())
+	s = open(t, dir, Options{Salvage: true}) // a second time there is nothing to do
+	if told := s.Salvaged(); len(told) > 0 {
+		t.Errorf("salvaged again: %v", told)
+	}
+	must(t, s.Close())
+}
+
+// However much garbage is written beside sessions that stay, and in whatever pieces,
+// the log has no more than twice what counts, and what a pass takes.
+func TestLogStaysInBounds(t *testing.T) {
+	for _, per := range []int{100, 2000} {
+		s := open(t, t.TempDir(), Options{Sync: SyncNormal, foldLeast: 20_000})
+		defer func() { must(t, s.Close()) }()
+		many := func() (list []rollcall.Session) {
+			for range per {
+				one := session(newID())
+				one.EndsAt = one.StartedAt.Add(12 * time.Hour)
+				list = append(list, one)
+			}
+			return list
+		}
+		do := func(step live.Step) {
+			must(t, s.sessions.writer.narrow(t.Context(), "test", nil, func() (live.Step, error) { return step, nil }))
+		}
+		for range 4000 / per {
+			do(live.Step{Sessions: many()})
+		}
+		base := s.sessions.writer.fold.size.bytes
+		var last []rollcall.Session
+		for range 100_000 / per {
+			step := live.Step{Sessions: many()}
+			for _, one := range last {
+				ended := rollcall.EndedSession{Session: one, EndedAt: one.StartedAt, Reason: rollcall.EndLeft}
+				step.Changes = append(step.Changes, roll.Change{EndedSession: ended})
+			}
+			last = step.Sessions
+			do(step)
+			do(live.Step{Through: s.sessions.writer.seq})
+		}
+		if got := s.sessions.writer.fold.size.bytes; got > 4*base {
+			t.Errorf("in pieces of %d: %d bytes of log where %d count", per, got, base)
+		}
+	}
+}
+
+// Where the log cannot be folded it grows, and nobody else is told.
+func TestFoldFails(t *testing.T) {
+	var told bytes.Buffer
+	s := open(t, t.TempDir(), Options{Sync: SyncNormal, foldLeast: 3000, Log: slog.New(slog.NewTextHandler(&told, nil))})
+	defer func() { must(t, s.Close()) }()
+	boot(t, s)
+	_, err := s.main.write.Exec(`CREATE TRIGGER fails BEFORE DELETE ON log BEGIN SELECT RAISE(ABORT, 'the page of the old sheet is damaged'); END`)
+	must(t, err)
+	for n := range 300 {
+		if _, err := start(t.Context(), s, session(fmt.Sprint("player", n))); err != nil {
+			t.Fatalf("start %d: %v", n, err)
+		}
+	}
+	if !strings.Contains(told.String(), "the log was not folded") {
+		t.Error("the log does not say so")
 	}
 }
 

@@ -40,8 +40,11 @@ func openNonces(dir string, o Options) (*nonces, error) {
 		}
 	}
 	n.lost = found.lost
+	for _, path := range found.damaged {
+		o.Log.Error("nonce journal: a record is damaged", slog.String("file", path))
+	}
 	if !later(now.Add(-o.MaxClockSkew), n.lost) {
-		o.Log.Warn("the machine stopped without closing the store: requests with a timestamp up to then are refused, since their nonces may be lost",
+		o.Log.Warn("the machine stopped without closing the store, or its journal is damaged: requests with a timestamp up to then are refused, since their nonces may be lost",
 			slog.Time("until", time.UnixMilli(n.lost)))
 	}
 	if n.journal, err = openJournal(dir, found, keep, o); err != nil {

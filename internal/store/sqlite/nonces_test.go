@@ -1,10 +1,12 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -413,4 +415,42 @@ func TestOrdinaryClaimsDoNotWait(t *testing.T) {
 	close(release)
 	must(t, <-answered)
 	must(t, s.Close())
+}
+
+// A record that the disk has changed frees no nonce, its own neither.
+func TestDamagedRecord(t *testing.T) {
+	dir, now := t.TempDir(), time.Now()
+	var told bytes.Buffer
+	s := open(t, dir, Options{})
+	for n := range 100 {
+		fresh, err := s.nonces.Claim(t.Context(), "a1", fmt.Sprint("n", n), now)
+		if must(t, err); !fresh {
+			t.Fatal(n)
+		}
+	}
+	must(t, s.Close())
+	paths, err := segments(dir)
+	must(t, err)
+	text, err := os.ReadFile(paths[0])
+	must(t, err)
+	text[headerSize+10*recordSize+3] ^= 1
+	must(t, os.WriteFile(paths[0], text, 0o600))
+	for round := range 2 { // and not only the first time
+		told.Reset()
+		s = open(t, dir, Options{Log: slog.New(slog.NewTextHandler(&told, nil))})
+		for n := range 100 {
+			fresh, err := s.nonces.Claim(t.Context(), "a1", fmt.Sprint("n", n), now)
+			if must(t, err); fresh {
+				t.Errorf("nonce %d can be used again", n)
+			}
+		}
+		fresh, err := s.nonces.Claim(t.Context(), "a1", fmt.Sprint("new", round), now.Add(time.Minute))
+		if must(t, err); !fresh {
+			t.Error("what is later is refused")
+		}
+		if !strings.Contains(told.String(), "a record is damaged") {
+			t.Errorf("told: %s", &told)
+		}
+		must(t, s.Close())
+	}
 }

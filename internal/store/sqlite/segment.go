@@ -127,7 +127,8 @@ type found struct {
 	ends  []int64  // of the records in each
 	next  int      // number for a new segment
 	// lost is the latest timestamp, in Unix ms, whose claim may be missing.
-	lost int64
+	lost    int64
+	damaged []string // paths of those that lack what was written
 }
 
 // readJournal calls claimed for each claim that is in the segments, and returns
@@ -149,8 +150,13 @@ func readJournal(dir, bootID string, claimed func(record)) (f found, err error) 
 		}
 		f.ends = append(f.ends, s.end)
 		lost = max(lost, s.mark)
-		if s.closed || s.boot == bootID && bootID != "" {
-			lost = 0 // all that was written is there
+		whole := s.closed || s.boot == bootID && bootID != "" // all that was written should be there
+		if whole && s.holed {
+			f.damaged = append(f.damaged, path)
+			f.lost = max(f.lost, s.mark, s.latest)
+		}
+		if whole {
+			lost = 0
 		}
 		var number int
 		if _, err := fmt.Sscanf(filepath.Base(path), "nonces-%d.log", &number); err == nil {
@@ -177,7 +183,9 @@ func (f *found) moved(dir string, at time.Time) error {
 type segment struct {
 	boot   string
 	mark   int64 // Unix ms
+	latest int64 // of the claims, Unix ms
 	closed bool
+	holed  bool  // a record is lost before others
 	end    int64 // of the records, in bytes
 }
 
@@ -193,10 +201,10 @@ func readSegment(path string, claimed func(record)) (segment, error) {
 	return s, errors.Join(err, f.Close())
 }
 
-// parseSegment reads up to the first record that is not whole, which is where
-// the last run ended: in the file's room for more, which is zeros, or where the
-// machine died before a page was on the disk. What follows such a hole was not
-// synced either, and its claims were before the mark or not answered.
+// parseSegment reads all records that are whole. What is behind the last of them is
+// room for more, which is zeros. A record that is not whole before others is lost:
+// the machine died before its page was on the disk, and then it was before the mark
+// or not answered; or the file is damaged.
 func parseSegment(from io.Reader, claimed func(record)) (s segment, err error) {
 	head := make([]byte, headerSize)
 	if _, err := io.ReadFull(from, head); err != nil || len(bytes.Trim(head, "\x00")) == 0 {
@@ -207,16 +215,19 @@ func parseSegment(from io.Reader, claimed func(record)) (s segment, err error) {
 		return s, errors.New("damaged, or no nonce journal")
 	}
 	s.end = headerSize
+	at := s.end
 	for text := make([]byte, recordSize); ; {
 		if _, err := io.ReadFull(from, text); err != nil {
 			return s, unlessEnd(err)
 		}
+		at += recordSize
 		r, ok := parseRecord(text)
 		if !ok {
-			return s, nil
+			continue
 		}
+		s.holed = s.holed || at > s.end+recordSize
 		s.note(r, claimed)
-		s.end += recordSize
+		s.end = at
 	}
 }
 
@@ -227,6 +238,7 @@ func (s *segment) note(r record, claimed func(record)) {
 		s.mark = max(s.mark, r.at)
 	case closedKey:
 	default:
+		s.latest = max(s.latest, r.at)
 		claimed(r)
 	}
 }

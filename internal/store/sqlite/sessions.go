@@ -25,11 +25,18 @@ type sessions struct {
 	now    func() time.Time
 
 	starting sync.Pool
+	salvaged []int64 // rows of the log
 }
 
 func openSessions(ctx context.Context, db *database, dir string, o Options) (*sessions, error) {
 	s := &sessions{db: db, run: run{db, filepath.Join(dir, runFile)}, now: o.Now}
-	if o.Moved {
+	if o.Salvage {
+		var err error
+		if s.salvaged, err = salvage(ctx, db); err != nil {
+			return nil, err
+		}
+	}
+	if o.Moved || len(s.salvaged) > 0 {
 		if err := os.Remove(s.run.file); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}

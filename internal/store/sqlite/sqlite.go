@@ -62,6 +62,9 @@ type Options struct {
 	// begins, so that sessions from before can be announced, and requests that
 	// were signed before are refused, in later runs too.
 	Moved bool
+	// Salvage has rows of the log that are damaged taken out, which are otherwise a
+	// reason not to open it. See Salvaged.
+	Salvage bool
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
 	// Log is told what no caller is; nil: slog.Default.

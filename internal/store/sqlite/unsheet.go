@@ -13,7 +13,7 @@ import (
 	"github.com/rollcall-server/rollcall/internal/roll"
 )
 
-var errSheet = errors.New("a sheet of the log is damaged")
+var errSheet = errors.New("a sheet of the log is damaged ('rollcall verify --repair' takes it out)")
 
 // An entry is one of a sheet. Which of its fields are set is by its sort.
 type entry struct {

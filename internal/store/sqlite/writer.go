@@ -292,6 +292,10 @@ func (w *writer) land(err error) {
 	w.drain()
 	g := w.flying
 	w.flying = nil
+	if g.log.gaveUp {
+		w.log.LogAttrs(context.Background(), slog.LevelError, "the log was not folded")
+		w.fold.rest()
+	}
 	if err == nil {
 		w.fold.done(&g.log)
 	}

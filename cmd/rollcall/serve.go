@@ -66,7 +66,7 @@ A second signal ends the process at once.`,
 
 func serve(cmd *cobra.Command, c *config) error {
 	log := newLog(cmd.ErrOrStderr(), c)
-	go limitGarbage(cmd.Context())
+	go limitGarbage(cmd.Context(), c.Sessions != "")
 	n, err := openNode(cmd.Context(), c, log)
 	if err != nil && cmd.Context().Err() != nil {
 		log.Info("stopped before it served", slog.Any("cause", err))

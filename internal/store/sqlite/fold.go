@@ -83,6 +83,8 @@ func (s *sheet) again(e *entry, book *live.Book) error {
 	switch e.sort {
 	case entrySession:
 		if session, held := book.Get(e.session.ID, longAgo); held {
+			// Heartbeats are not kept: a restart is to find the same, folded or not.
+			session.SeenAt, session.ExpiresAt = e.session.SeenAt, e.session.ExpiresAt
 			return s.session(&session)
 		}
 	case entryChange:

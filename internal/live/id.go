@@ -35,17 +35,23 @@ const (
 // parseID returns the ID of a version 7 UUID in its canonical text; false: it is
 // none.
 func parseID(text string) (id sessionID, ok bool) {
-	if len(text) != idLength || text[14] != '7' || text[8] != '-' || text[13] != '-' || text[18] != '-' || text[23] != '-' {
-		return id, false
-	}
-	var bad uint8
-	if id.high = parseWord(text, idDigits[:8], &bad); bad > 0xf {
-		return sessionID{}, false
-	}
-	if id.low = parseWord(text, idDigits[8:], &bad); bad > 0xf {
+	id.high, id.low, ok = ParseUUID(text)
+	if !ok || !id.isUUID() {
 		return sessionID{}, false
 	}
 	return id, true
+}
+
+// ParseUUID returns the 16 bytes of a UUID as two numbers, the first bytes being the
+// high ones; false: the text is none in the one form in which we write them.
+func ParseUUID(text string) (high, low uint64, ok bool) {
+	if len(text) != idLength || text[8] != '-' || text[13] != '-' || text[18] != '-' || text[23] != '-' {
+		return 0, 0, false
+	}
+	var bad uint8
+	high = parseWord(text, idDigits[:8], &bad)
+	low = parseWord(text, idDigits[8:], &bad)
+	return high, low, bad <= 0xf
 }
 
 // parseWord reads 8 bytes; bad is above 15 where a digit is none.

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/rollcall-server/rollcall"
+	"github.com/rollcall-server/rollcall/internal/live"
 )
 
 // A key is the 16 bytes of a UUID, as numbers. A version 7 UUID begins with 48
@@ -19,33 +20,9 @@ type key struct{ hi, lo uint64 }
 // keyOf returns the key of a text, if that is a UUID in the one form in which they
 // are written.
 func keyOf(text string) (k key, ok bool) {
-	if len(text) != 36 || text[8] != '-' || text[13] != '-' || text[18] != '-' || text[23] != '-' {
-		return k, false
-	}
-	var odd byte
-	digits := func(n uint64, from, to int) uint64 {
-		for i := from; i < to; i++ {
-			d := hexDigits[text[i]]
-			odd |= d
-			n = n<<4 | uint64(d&0xf)
-		}
-		return n
-	}
-	k.hi = digits(digits(digits(0, 0, 8), 9, 13), 14, 18)
-	k.lo = digits(digits(0, 19, 23), 24, 36)
-	return k, odd <= 0xf
+	k.hi, k.lo, ok = live.ParseUUID(text)
+	return k, ok
 }
-
-// hexDigits has 0xff for what is no digit, or none that is written so.
-var hexDigits = func() (of [256]byte) {
-	for i := range of {
-		of[i] = 0xff
-	}
-	for i, c := range []byte("0123456789abcdef") {
-		of[c] = byte(i)
-	}
-	return of
-}()
 
 // keyFrom is the inverse of bytes.
 func keyFrom(b []byte) key { return key{binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:])} }

@@ -45,7 +45,7 @@ func (c *config) mustBeThere() error {
 // openQuiet opens the stores of the settings for a command that must be alone with
 // them.
 func (c *config) openQuiet(ctx context.Context) (*store.Stores, error) {
-	s, err := openStores(ctx, c, store.UseAlone)
+	s, err := openStores(ctx, c, store.UseAlone, false)
 	if err != nil {
 		return nil, err
 	}

@@ -64,7 +64,7 @@ func initialise(ctx context.Context, c *config, name string) (token string, err 
 	if err != nil {
 		return "", err
 	}
-	stores, err := openStores(ctx, c, store.UseBeside)
+	stores, err := openStores(ctx, c, store.UseBeside, false)
 	if err != nil {
 		return "", err
 	}

@@ -43,19 +43,11 @@ func (c *config) clock() func() time.Time {
 	return func() time.Time { return time.Now().Add(c.ClockOffset) }
 }
 
-// openStores opens them for a command that may run beside servers, or for
-// UseAlone.
-func openStores(ctx context.Context, c *config, use store.Use) (*store.Stores, error) {
+// openStores opens them for a command that may run beside servers, or for UseAlone; with
+// salvage without what of an embedded log is damaged.
+func openStores(ctx context.Context, c *config, use store.Use, salvage bool) (*store.Stores, error) {
 	o := c.storeOptions(slog.New(slog.DiscardHandler))
-	o.Use = use
-	return store.Open(ctx, o)
-}
-
-// openVerified opens stores to look at them; with repair though they are damaged,
-// where that can be mended.
-func openVerified(ctx context.Context, c *config, repair bool) (*store.Stores, error) {
-	o := c.storeOptions(slog.New(slog.DiscardHandler))
-	o.Use, o.Salvage = store.UseBeside, repair
+	o.Use, o.Salvage = use, salvage
 	return store.Open(ctx, o)
 }
 

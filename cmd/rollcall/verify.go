@@ -45,7 +45,7 @@ Exit code 1: there are faults that are not mended.`,
 			if err := c.mustBeThere(); err != nil {
 				return err
 			}
-			s, err := openVerified(cmd.Context(), &c, repair)
+			s, err := openStores(cmd.Context(), &c, store.UseBeside, repair)
 			if err != nil {
 				return err
 			}

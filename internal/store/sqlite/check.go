@@ -39,13 +39,24 @@ func (s *Store) Check(ctx context.Context) (faults []string, err error) {
 
 // check reads all sheets of the log.
 func (s *sessions) check(ctx context.Context) (faults []string, err error) {
-	err = docs(ctx, s.db, "check the log", func(id int64, sheet []byte) error {
-		if _, err := readSheet(sheet, func(*entry) error { return nil }); err != nil && len(faults) < maxFaults {
-			faults = append(faults, fmt.Sprintf("rollcall.db: row %d of log: %v", id, err))
+	err = faultySheets(ctx, s.db, "check the log", func(id int64, fault error) error {
+		if len(faults) < maxFaults {
+			faults = append(faults, fmt.Sprintf("rollcall.db: row %d of log: %v", id, fault))
+		}
+		return nil
+	})
+	return faults, err
+}
+
+// faultySheets calls do with each sheet that cannot be read, and why; it is do's until
+// it returns.
+func faultySheets(ctx context.Context, db *database, doing string, do func(id int64, fault error) error) error {
+	return docs(ctx, db, doing, func(id int64, sheet []byte) error {
+		if _, fault := readSheet(sheet, func(*entry) error { return nil }); fault != nil {
+			return do(id, fault)
 		}
 		return nil
 	}, sheetsText)
-	return faults, err
 }
 
 // check reads all batches of request records.

@@ -51,8 +51,12 @@ func newFolding(size logSize, least int64) *folding {
 // settle ends a pass by which so many bytes of the log still count.
 func (f *folding) settle(left int64) { f.through, f.due = 0, max(2*left, f.least) }
 
-// rest has the next pass begin only when as much is written again as is worth one.
-func (f *folding) rest() { f.through, f.due = 0, f.size.bytes+f.least }
+// giveUp ends a pass that failed, and has the next begin only when as much is written
+// as is worth one.
+func (f *folding) giveUp(log *slog.Logger, err error) {
+	log.LogAttrs(context.Background(), slog.LevelError, "the log is not folded", slog.Any("error", err))
+	f.through, f.due = 0, f.size.bytes+f.least
+}
 
 // wanted reports whether a step is worth its while.
 func (f *folding) wanted() bool { return f.through > 0 && f.credit >= min(foldStep, f.least) }
@@ -137,8 +141,7 @@ func (f *folding) done(l *logged) {
 func (w *writer) foldable(ctx context.Context) bool {
 	err := w.fold.read(ctx, w.db.read, w.book)
 	if err != nil {
-		w.log.LogAttrs(ctx, slog.LevelError, "the log is not folded", slog.Any("error", err))
-		w.fold.rest()
+		w.fold.giveUp(w.log, err)
 		return false
 	}
 	w.fold.sealed = w.fold.sheet.seal(w.seq)

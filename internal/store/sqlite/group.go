@@ -30,7 +30,7 @@ type logged struct {
 	bytes  int64 // of its sheets
 	own    int64 // of the group's own
 	folded bool
-	gaveUp bool // it did not fold, as that failed
+	gaveUp error // why it did not fold, though it was to
 }
 
 func newGroup() *group { return &group{sheet: newSheet()} }
@@ -70,7 +70,7 @@ func (w *writer) disk() {
 		if err != nil && before.folded {
 			// What fails may be the folding, and nobody waits for that. Were the group
 			// on the disk after all, its sheet would have no place there again.
-			g.log = logged{last: before.last, own: before.own, gaveUp: true}
+			g.log = logged{last: before.last, own: before.own, gaveUp: err}
 			err = w.put(context.Background(), g)
 		}
 		g.took = w.now().Sub(start)

@@ -331,8 +331,8 @@ func TestFoldFails(t *testing.T) {
 			t.Fatalf("start %d: %v", n, err)
 		}
 	}
-	if !strings.Contains(told.String(), "the log was not folded") {
-		t.Error("the log does not say so")
+	if !strings.Contains(told.String(), "the log is not folded") || !strings.Contains(told.String(), "the page of the old sheet is damaged") {
+		t.Errorf("told: %s", &told)
 	}
 }
 

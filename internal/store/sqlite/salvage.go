@@ -12,13 +12,13 @@ import (
 // servers announce them; launches, which are made again; and ends that have not come
 // into the history.
 func salvage(ctx context.Context, db *database) (lost []int64, err error) {
-	err = docs(ctx, db, "salvage the log", func(id int64, sheet []byte) error {
-		_, err := readSheet(sheet, func(*entry) error { return nil })
-		if errors.Is(err, errSheet) {
-			lost, err = append(lost, id), nil
+	err = faultySheets(ctx, db, "salvage the log", func(id int64, fault error) error {
+		if !errors.Is(fault, errSheet) {
+			return fault
 		}
-		return err
-	}, sheetsText)
+		lost = append(lost, id)
+		return nil
+	})
 	if err != nil || len(lost) == 0 {
 		return nil, err
 	}

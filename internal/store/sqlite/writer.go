@@ -292,9 +292,8 @@ func (w *writer) land(err error) {
 	w.drain()
 	g := w.flying
 	w.flying = nil
-	if g.log.gaveUp {
-		w.log.LogAttrs(context.Background(), slog.LevelError, "the log was not folded")
-		w.fold.rest()
+	if g.log.gaveUp != nil {
+		w.fold.giveUp(w.log, g.log.gaveUp)
 	}
 	if err == nil {
 		w.fold.done(&g.log)
